@@ -1,0 +1,30 @@
+"""The one exception that a user is meant to see, and how command lines show it."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+
+class MatlibError(Exception):
+    """Bad input in one clear sentence: what is wrong, and how to mend it.
+
+    Command lines print the sentence and exit with status 2; notebooks show it as the last line of the traceback.
+    """
+
+
+def command_line(main: Callable[[], None]) -> None:
+    """Run a command: log to stderr, and say a MatlibError in one line instead of a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        main()
+    except MatlibError as error:
+        # A data loader's worker wraps the error in its own traceback; the sentence is the last line.
+        sentence = str(error).strip().splitlines()[-1].removeprefix("matlib.errors.MatlibError: ")
+        sys.exit(_fail(f"error: {sentence}", 2))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted; the same command goes on from here", 130))
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(message + "\n")
+    return status
