@@ -1,0 +1,54 @@
+"""Tables 1 and 2 of the paper: each row as a change to the full model, beside the numbers that the paper prints.
+
+The paper's numbers are on Occluded-Duke, in percent: rank-1, rank-5, rank-10, mAP.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from matlib.config import RunConfig, profile
+from matlib.errors import MatlibError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its name here, how the paper describes it, what it changes, what the paper measured."""
+
+    name: str
+    label: str
+    paper: tuple[float, float, float, float]
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+TABLE_1 = (
+    Row("baseline", "#1 ResNet-50 baseline", (46.0, 65.7, 71.9, 38.8), {"model.architecture": "baseline"}),
+    Row("no_transformer", "#2 parts and keypoints, no transformer", (63.3, 78.6, 83.3, 54.7),
+        {"model.encoder_layers": 0, "model.decoder_layers": 0}),
+    Row("encoder_only", "#3 encoder only", (65.9, 80.1, 85.2, 57.3), {"model.decoder_layers": 0}),
+    Row("decoder_only", "#4 decoder only", (64.7, 79.8, 84.7, 56.9), {"model.encoder_layers": 0}),
+    Row("full", "#5 full model", (66.2, 80.8, 85.6, 58.8)),
+    Row("pretrained_keypoints", "#6 pre-trained keypoints", (64.2, 78.5, 83.6, 54.3),
+        {"model.keypoints": "external", "loss.equivariance": 0.0}),
+)
+
+TABLE_2 = (
+    Row("parts_3", "K = 3", (64.4, 79.4, 84.1, 55.3), {"model.parts": 3}),
+    Row("parts_6", "K = 6", (65.2, 79.7, 84.3, 56.2), {"model.parts": 6}),
+    Row("full", "K = 10", (66.2, 80.8, 85.6, 58.8)),
+    Row("parts_17", "K = 17", (65.0, 79.5, 84.2, 56.1), {"model.parts": 17}),
+)
+
+#: Rows that the paper does not have: the controls that tell what its motion losses are worth.
+CONTROLS = (
+    Row("identity_only", "full model, identity losses only", (float("nan"),) * 4,
+        {"loss.equivariance": 0.0, "loss.consistency": 0.0}),
+)
+
+ROWS = {row.name: row for row in (*TABLE_1, *TABLE_2, *CONTROLS)}
+
+
+def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, Any] | None = None) -> RunConfig:
+    """The configuration of a table's row under a profile. Raises MatlibError for an unknown row or profile."""
+    if row not in ROWS:
+        raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}")
+    return profile(profile_name).change({"name": row, "seed": seed, **ROWS[row].changes, **(changes or {})})

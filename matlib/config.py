@@ -1,0 +1,256 @@
+"""Every setting of a run, in one tree of dataclasses, and the three profiles that fill it in.
+
+The names and defaults follow the paper's section 4.2 where it speaks; where it is silent or can be read in several
+ways, the field is an option: its readings are the members of its ``Literal`` type, the first one is the default.
+A run is changed by dotted names, on the command line (``--set model.parts=6``) as in Python::
+
+    config = profile("laptop").change({"model.parts": 6, "train.epochs": 20})
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from matlib.errors import MatlibError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network of sections 3.1-3.4 (Figure 2)."""
+
+    architecture: Literal["mat", "baseline"] = "mat"
+    trunk: str = "resnet50"  # any torchvision classification network
+    trunk_cut: str = ""  # name of the node whose output is F; "" is the last feature map
+    output_stride: int = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
+    weights: str = "imagenet"  # "imagenet", "none" (from scratch), or the path of a state dict
+    width: int = 256  # D', channels of the transformer (not in the paper; DETR's)
+    heads: int = 8
+    feedforward: int = 2048
+    dropout: float = 0.1
+    encoder_layers: int = 6
+    decoder_layers: int = 1
+    parts: int = 10  # K
+    position: Literal["add_qk", "add_input", "concat"] = "add_qk"
+    attention: Literal["multihead", "plain"] = "multihead"  # plain: Equation 1 to the letter, no projections
+    norm_first: bool = True
+    queries: Literal["shared", "separate"] = "shared"
+    decoder_target: Literal["query", "zero"] = "query"
+    map_activation: Literal["softmax", "sigmoid"] = "softmax"
+    embed_sigmoid: bool = False  # the sigmoid of section 3.2 on the embeddings themselves
+    map_scale: Literal["fixed", "learned"] = "fixed"  # of the product of features and embeddings; fixed: D'^-1/2
+    temperature: float = 0.1  # of the keypoint heatmaps' spatial softmax
+    keypoints: Literal["self", "external"] = "self"  # external: Table 1, row 6
+    jacobian: Literal["map", "query", "none"] = "map"
+    part_pool: Literal["wavg", "gap"] = "wavg"
+    part_source: Literal["encoder", "backbone"] = "encoder"
+    neck: Literal["bnneck", "none"] = "bnneck"
+    part_head: Literal["concat", "per_part"] = "concat"
+    descriptor: Literal["after", "before"] = "after"  # the neck
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The objective of section 3.5: the weights of Equation 9, the readings of its terms, and guards it lacks."""
+
+    identity_global: float = 1.0  # lambda 1
+    triplet_global: float = 1.0  # lambda 2
+    identity_part: float = 1.0  # lambda 3
+    triplet_part: float = 1.0  # lambda 4
+    equivariance: float = 10.0  # lambda 5
+    consistency: float = 5.0  # lambda 6
+    motion_warmup_epochs: int = 0  # lambda 5 and 6 rise linearly from 0 over so many epochs
+    label_smoothing: float = 0.0
+    triplet_distance: Literal["euclidean", "sqeuclidean"] = "euclidean"
+    fc_on: Literal["features", "parts"] = "features"
+    fc_norm: Literal["spatial", "channel"] = "spatial"
+    fc_pairs: Literal["reference", "all"] = "reference"
+    fc_detach: Literal["features", "reference", "none"] = "features"
+    anchor: Literal["keypoint", "centroid"] = "keypoint"
+    eq_images: Literal["all", "one_per_id"] = "all"
+    rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
+    tps_metric: Literal["l1", "euclidean"] = "l1"
+    tps_points: int = 5
+    sigma_affine: float = 0.05
+    sigma_tps: float = 0.005
+    separation: float = 0.0  # guards against collapse; none is in the paper
+    concentration: float = 0.0
+    diversity: float = 0.0
+    entropy: float = 0.0
+    background: float = 0.0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Section 4.1, and the augmentation of section 4.2 (its amounts are those of the strong baseline of Luo et al.)."""
+
+    dataset: str = "occluded_duke"
+    root: str = "data"
+    height: int = 256
+    width: int = 128
+    flip: float = 0.5
+    pad: int = 10
+    erasing: float = 0.5
+    workers: int = 4
+    cache: bool = False  # keep the decoded training images in memory
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Section 4.2."""
+
+    epochs: int = 100
+    identities_per_batch: int = 16
+    images_per_identity: int = 4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.01
+    head_lr: float = 1.0  # factor on lr for everything but the trunk
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Literal["step", "onecycle"] = "step"
+    step_epochs: int = 30
+    gamma: float = 0.1
+    warmup_epochs: int = 10  # not in the paper; linear from lr / 10
+    clip: float = 5.0  # gradient norm; not in the paper; 0 is none
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run: all that its result depends on, save the hardware."""
+
+    name: str = "full"  # what the tables call it
+    profile: str = "paper"
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        for section in (self.model, self.loss, self.data, self.train):
+            _check_options(section)
+        _check_values(self)
+
+    def change(self, changes: dict[str, Any]) -> "RunConfig":
+        """The same configuration with some fields replaced, by dotted name: ``{"model.parts": 6, "seed": 1}``.
+
+        Values may be strings, as a command line gives them. Raises MatlibError for an unknown name or a value
+        that does not fit the field.
+        """
+        sections: dict[str, dict[str, Any]] = {}
+        top: dict[str, Any] = {}
+        for name, value in changes.items():
+            section, _, key = name.rpartition(".")
+            if section and not dataclasses.is_dataclass(getattr(self, section, None)):
+                raise MatlibError(f"there is no setting {name!r}; settings are {_setting_names(self)}")
+            owner = getattr(self, section) if section else self
+            (sections.setdefault(section, {}) if section else top)[key] = _convert(owner, key, value, name)
+        replaced = {s: dataclasses.replace(getattr(self, s), **values) for s, values in sections.items()}
+        return dataclasses.replace(self, **top, **replaced)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
+        """The inverse of ``to_dict``; raises MatlibError for a name this version does not know."""
+        flat = dict(_flatten(values))
+        return cls().change(flat)
+
+
+def differences(one: RunConfig, other: RunConfig) -> list[str]:
+    """Dotted names of the settings in which two configurations differ (``data.root`` and workers change no result)."""
+    a, b = dict(_flatten(one.to_dict())), dict(_flatten(other.to_dict()))
+    return [name for name in a if a[name] != b[name] and name not in ("data.root", "data.workers", "data.cache")]
+
+
+def _flatten(values: dict[str, Any], prefix: str = ""):
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _setting_names(config: RunConfig) -> str:
+    return ", ".join(name for name, _ in _flatten(config.to_dict()))
+
+
+def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
+    """The value in the field's own type, or MatlibError."""
+    hints = get_type_hints(type(owner))
+    if key not in hints or dataclasses.is_dataclass(hints[key]):
+        raise MatlibError(f"there is no setting {name!r}; see matlib/config.py for the names")
+    kind = hints[key]
+    if get_origin(kind) is Literal or kind is str:
+        return str(value)
+    try:
+        parsed = json.loads(value.lower()) if isinstance(value, str) else value
+    except json.JSONDecodeError:
+        parsed = value
+    if kind is bool and isinstance(parsed, bool):
+        return parsed
+    if kind in (int, float) and isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
+        if kind is float or parsed == int(parsed):
+            return kind(parsed)
+    raise MatlibError(f"{name} takes a value of type {kind.__name__}, not {value!r}")
+
+
+def _check_options(section: Any) -> None:
+    for name, kind in get_type_hints(type(section)).items():
+        value = getattr(section, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise MatlibError(f"{name} is one of {', '.join(get_args(kind))}; got {value!r}")
+
+
+def _check_values(config: RunConfig) -> None:
+    model, train, data = config.model, config.train, config.data
+    if model.width % model.heads or model.width % 4:
+        raise MatlibError(f"model.width ({model.width}) is to be a multiple of 4 and of model.heads ({model.heads})")
+    positive = {"model.parts": model.parts, "model.output_stride": model.output_stride, "train.epochs": train.epochs,
+                "data.height": data.height, "data.width": data.width, "train.lr": train.lr,
+                "train.identities_per_batch": train.identities_per_batch, "model.temperature": model.temperature}
+    for name, value in positive.items():
+        if value <= 0:
+            raise MatlibError(f"{name} is to be positive; got {value}")
+    if train.images_per_identity < 2 or train.identities_per_batch < 2:
+        raise MatlibError("a batch needs at least 2 identities of at least 2 images each: the triplet loss compares them")
+    if model.encoder_layers < 0 or model.decoder_layers < 0:
+        raise MatlibError("model.encoder_layers and model.decoder_layers are 0 or more")
+
+
+def _laptop() -> RunConfig:
+    """Two CPU cores: a light ImageNet trunk that comes with matlib, cut early, at half the paper's resolution."""
+    return RunConfig(
+        profile="laptop",
+        model=ModelConfig(trunk="mobilenet_v2", trunk_cut="features.13", output_stride=8, width=128, heads=4,
+                          feedforward=256, encoder_layers=2),
+        loss=LossConfig(eq_images="one_per_id", motion_warmup_epochs=2),
+        data=DataConfig(dataset="annyville-occluded", height=128, width=64, pad=5, workers=0, cache=True),
+        train=TrainConfig(epochs=12, optimizer="adamw", lr=7e-4, schedule="onecycle", warmup_epochs=0,
+                          identities_per_batch=8),
+    )
+
+
+def _smoke() -> RunConfig:
+    """The whole path in seconds, for tests: its numbers mean nothing."""
+    return _laptop().change({
+        "profile": "smoke", "model.trunk_cut": "features.6", "model.width": 32, "model.feedforward": 64,
+        "model.encoder_layers": 1, "model.parts": 3, "data.height": 64, "data.width": 32, "data.pad": 2,
+        "train.epochs": 2, "train.identities_per_batch": 4, "train.images_per_identity": 2})
+
+
+_PROFILES = {"paper": RunConfig, "laptop": _laptop, "smoke": _smoke}
+
+
+def profile_names() -> list[str]:
+    """The profiles: ``paper`` (section 4.2), ``laptop`` (two CPU cores), ``smoke`` (tests)."""
+    return list(_PROFILES)
+
+
+def profile(name: str) -> RunConfig:
+    """The full model under a named profile. Raises MatlibError for an unknown name."""
+    if name not in _PROFILES:
+        raise MatlibError(f"there is no profile {name!r}; profiles are {', '.join(_PROFILES)}")
+    return _PROFILES[name]()
