@@ -1,0 +1,128 @@
+"""The motion-aware transformer assembled (Figure 2), and the baseline of Table 1's first row."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from matlib.config import ModelConfig
+from matlib.geometry import Keypoints
+from matlib.models.backbone import Trunk
+from matlib.models.heads import IdentityHead, PartHeads
+from matlib.models.keypoints import KeypointBranch
+from matlib.models.parts import PartBranch, pool_parts
+from matlib.models.transformer import Decoder, Encoder, sine_position
+
+POSITION_CHANNELS = 32  # of the map, where the position is concatenated
+
+
+@dataclass
+class MATOutput:
+    """All that the losses, the evaluation and the figures read from one pass. B images, K parts, d channels."""
+
+    global_feature: Float[Tensor, "b d"]
+    global_logits: Float[Tensor, "b n"]
+    descriptor: Float[Tensor, "b e"]  # L2-normalised, what is compared at test time
+    features: Float[Tensor, "b d h w"] | None = None  # f_g
+    part_features: Float[Tensor, "b k d"] | None = None
+    part_logits: list[Tensor] | None = None
+    part_maps: Float[Tensor, "b q h w"] | None = None  # q = k + 1, part 0 the background, sum to 1 in a cell
+    keypoints: Keypoints | None = None  # in corner-aligned coordinates of the feature map
+    heatmaps: Float[Tensor, "b k h w"] | None = None
+
+
+class MAT(nn.Module):
+    """Trunk, transformer encoder and decoder, keypoint branch, part branch, global and part heads.
+
+    Args:
+        config: sizes and options.
+        identities: number of training identities, the classifiers' outputs.
+    """
+
+    def __init__(self, config: ModelConfig, identities: int):
+        super().__init__()
+        self.config = config
+        d, k = config.width, config.parts
+        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
+        reduced = d - POSITION_CHANNELS if config.position == "concat" else d
+        self.reduce = nn.Sequential(nn.Conv2d(self.trunk.channels, reduced, kernel_size=1, bias=False),
+                                    nn.BatchNorm2d(reduced))
+        sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
+        self.encoder = Encoder(config.encoder_layers, *sizes)
+        self.learns_keypoints = config.keypoints == "self"
+        extra = k if config.queries == "separate" and self.learns_keypoints else 0
+        self.decoder = Decoder(k + 1 + extra, config.decoder_layers, *sizes, target=config.decoder_target)
+        self.part_branch = PartBranch(d, config.map_activation, config.map_scale, config.embed_sigmoid)
+        if self.learns_keypoints:
+            self.keypoint_branch = KeypointBranch(k, d, config.temperature, config.jacobian, config.map_scale,
+                                                  config.embed_sigmoid)
+        part_width = self.trunk.channels if config.part_source == "backbone" else d
+        self.global_head = IdentityHead(d, identities, config.neck)
+        self.part_heads = PartHeads(k, part_width, identities, config.neck, config.part_head)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:
+        trunk, features, queries = self._decode(images)
+        part_maps, weights = self.part_branch(queries[:, :self.config.parts + 1], features)
+        keypoints, heatmaps = self._locate(features, queries) if self.learns_keypoints else (None, None)
+        source = features if self.config.part_source == "encoder" else trunk
+        part_features = pool_parts(source, weights, self.config.part_pool)
+        global_feature = features.float().mean(dim=(2, 3))
+        global_after, global_logits = self.global_head(global_feature)
+        parts_after, part_logits = self.part_heads(part_features)
+        compared = ((global_after, parts_after) if self.config.descriptor == "after"
+                    else (global_feature, part_features.flatten(1)))
+        return MATOutput(
+            global_feature=global_feature, global_logits=global_logits, features=features,
+            descriptor=nn.functional.normalize(torch.cat(compared, dim=1).float(), dim=1),
+            part_features=part_features, part_logits=part_logits, part_maps=part_maps,
+            keypoints=keypoints, heatmaps=heatmaps)
+
+    def locate(self, images: Float[Tensor, "b 3 height width"]) -> Keypoints:
+        """The keypoints alone: what the second pass of the equivariance loss needs."""
+        _, features, queries = self._decode(images)
+        return self._locate(features, queries)[0]
+
+    def _decode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Trunk features F (b D h w), encoded features f_g (b d h w), decoded queries (b q d)."""
+        trunk = self.trunk(images)
+        reduced = self.reduce(trunk)
+        h, w = reduced.shape[-2:]
+        cells = reduced.flatten(2).transpose(1, 2)  # (b, hw, d)
+        cells, position = self._place(cells, h, w)
+        cells = self.encoder(cells, position)
+        queries = self.decoder(cells, position)
+        return trunk, cells.transpose(1, 2).unflatten(2, (h, w)), queries
+
+    def _place(self, cells: Tensor, h: int, w: int) -> tuple[Tensor, Tensor | float]:
+        """Cells with their position, and what is added to queries and keys in every layer."""
+        how = self.config.position
+        channels = POSITION_CHANNELS if how == "concat" else self.config.width
+        position = sine_position(h, w, channels).flatten(0, 1).to(cells)  # (hw, c)
+        if how == "add_qk":
+            return cells, position
+        if how == "add_input":
+            return cells + position, 0.0
+        return torch.cat([cells, position.expand(cells.shape[0], -1, -1)], dim=-1), 0.0
+
+    def _locate(self, features: Tensor, queries: Tensor) -> tuple[Keypoints, Tensor]:
+        k = self.config.parts
+        own = queries[:, k + 1:] if self.config.queries == "separate" else queries[:, 1:k + 1]
+        return self.keypoint_branch(own, features)
+
+
+class Baseline(nn.Module):
+    """Table 1, row 1: the trunk, its mean over all cells, and one identity head (the strong baseline, Luo et al. 2019)."""
+
+    def __init__(self, config: ModelConfig, identities: int):
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
+        self.global_head = IdentityHead(self.trunk.channels, identities, config.neck)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:
+        feature = self.trunk(images).float().mean(dim=(2, 3))
+        after, logits = self.global_head(feature)
+        compared = after if self.config.descriptor == "after" else feature
+        return MATOutput(global_feature=feature, global_logits=logits,
+                         descriptor=nn.functional.normalize(compared.float(), dim=1))

@@ -1,0 +1,44 @@
+"""The part segmentation branch of section 3.4 and the weighted pooling of section 3.1."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from matlib.models.embeddings import EmbeddingHead
+
+
+class PartBranch(nn.Module):
+    """K + 1 part maps, part 0 the background: the product of K + 1 embeddings with the feature map.
+
+    ``softmax`` over the parts makes the maps share each cell, which blending of motions needs; ``sigmoid`` (section 3.2
+    read as an activation of the product) lets each map stand alone, and the shares follow by division.
+    """
+
+    def __init__(self, width: int, activation: str, scale: str, sigmoid: bool):
+        super().__init__()
+        self.head = EmbeddingHead(width, scale, sigmoid)
+        self.activation = activation
+
+    def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"]
+                ) -> tuple[Float[Tensor, "b q h w"], Float[Tensor, "b q h w"]]:
+        """The maps that sum to 1 in each cell, and the weights for pooling (the same tensor under ``softmax``)."""
+        logits = self.head(queries, features).float()
+        if self.activation == "softmax":
+            maps = logits.softmax(dim=1)
+            return maps, maps
+        weights = logits.sigmoid()
+        return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6), weights
+
+
+def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h w"], how: str = "wavg"
+               ) -> Float[Tensor, "b k d"]:
+    """f^part: the mean feature under each part's weights, the background (part 0) left out, so k = q - 1.
+
+    ``wavg`` divides by the part's mass; ``gap`` by the number of cells, so that absent parts shrink to zero (Zhu et al.
+    2020, ISP).
+    """
+    weights = weights[:, 1:]
+    pooled = torch.einsum("bkhw,bdhw->bkd", weights, features.float())
+    if how == "gap":
+        return pooled / weights[0, 0].numel()
+    return pooled / (weights.sum(dim=(2, 3)).unsqueeze(-1) + 1e-6)

@@ -1,0 +1,138 @@
+"""The transformer of section 3.2: six encoder layers over the cells of F, one decoder layer over the part queries.
+
+Vaswani et al. 2017 with DETR's use of position embeddings (Carion et al. 2020). Queries and cells come batch first.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def sine_position(height: int, width: int, channels: int, temperature: float = 10_000.0) -> Float[Tensor, "h w c"]:
+    """Two-dimensional sine embedding, normalised to 2 pi over the map (DETR): half the channels for y, half for x.
+
+    ``channels`` is a multiple of 4.
+    """
+    frequencies = temperature ** -(torch.arange(channels // 4) * 4 / channels)  # (c/4)
+
+    def axis(length: int) -> Tensor:
+        angle = 2 * math.pi * torch.arange(1, length + 1)[:, None] / length * frequencies  # (length, c/4)
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)  # (length, c/2)
+
+    y, x = axis(height), axis(width)
+    return torch.cat([y[:, None].expand(-1, width, -1), x[None].expand(height, -1, -1)], dim=-1)
+
+
+class Attention(nn.Module):
+    """Equation 1. ``multihead`` projects to several heads; ``plain`` is softmax(Q K^T / sqrt(D')) V to the letter."""
+
+    def __init__(self, width: int, heads: int, dropout: float, kind: str = "multihead"):
+        super().__init__()
+        self.projected = nn.MultiheadAttention(width, heads, dropout, batch_first=True) if kind == "multihead" else None
+
+    def forward(self, query: Float[Tensor, "b q d"], key: Float[Tensor, "b n d"],
+                value: Float[Tensor, "b n d"]) -> Float[Tensor, "b q d"]:
+        if self.projected is not None:
+            return self.projected(query, key, value, need_weights=False)[0]
+        return nn.functional.scaled_dot_product_attention(query, key, value)
+
+
+class Residual(nn.Module):
+    """x + dropout(sublayer(x)) with its layer normalisation before the sublayer (``norm_first``) or after the sum."""
+
+    def __init__(self, width: int, dropout: float, norm_first: bool):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x: Tensor, sublayer) -> Tensor:
+        if self.norm_first:
+            return x + self.dropout(sublayer(self.norm(x)))
+        return self.norm(x + self.dropout(sublayer(x)))
+
+
+def feedforward(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over all cells, then a feed-forward network. ``position`` is added to queries and keys."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, kind: str, norm_first: bool):
+        super().__init__()
+        self.attention = Attention(width, heads, dropout, kind)
+        self.feedforward = feedforward(width, hidden, dropout)
+        self.attend = Residual(width, dropout, norm_first)
+        self.transform = Residual(width, dropout, norm_first)
+
+    def forward(self, x: Float[Tensor, "b n d"], position: Float[Tensor, "n d"] | float) -> Float[Tensor, "b n d"]:
+        x = self.attend(x, lambda y: self.attention(y + position, y + position, y))
+        return self.transform(x, self.feedforward)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over the queries, cross-attention to the cells, then a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, kind: str, norm_first: bool):
+        super().__init__()
+        self.self_attention = Attention(width, heads, dropout, kind)
+        self.cross_attention = Attention(width, heads, dropout, kind)
+        self.feedforward = feedforward(width, hidden, dropout)
+        self.attend_queries = Residual(width, dropout, norm_first)
+        self.attend_cells = Residual(width, dropout, norm_first)
+        self.transform = Residual(width, dropout, norm_first)
+
+    def forward(self, x: Float[Tensor, "b q d"], queries: Float[Tensor, "q d"], cells: Float[Tensor, "b n d"],
+                position: Float[Tensor, "n d"] | float) -> Float[Tensor, "b q d"]:
+        x = self.attend_queries(x, lambda y: self.self_attention(y + queries, y + queries, y))
+        x = self.attend_cells(x, lambda y: self.cross_attention(y + queries, cells + position, cells))
+        return self.transform(x, self.feedforward)
+
+
+class Encoder(nn.Module):
+    """``layers`` encoder layers and a final layer normalisation; its output is the global feature map f_g.
+
+    With no layers (Table 1, rows 2 and 4) only the normalisation remains.
+    """
+
+    def __init__(self, layers: int, width: int, heads: int, hidden: int, dropout: float, kind: str, norm_first: bool):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, heads, hidden, dropout, kind, norm_first) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Float[Tensor, "b n d"], position: Float[Tensor, "n d"] | float) -> Float[Tensor, "b n d"]:
+        for layer in self.layers:
+            x = layer(x, position)
+        return self.norm(x)
+
+
+class Decoder(nn.Module):
+    """Learned queries, decoded against the cells: one embedding a query.
+
+    ``target`` is what the first layer starts from: ``query`` itself, or ``zero`` as in DETR. With one layer and zero,
+    all outputs start equal, and with them all keypoints and parts. With no layers (Table 1, rows 2 and 3) the queries
+    themselves come out, the same for every image.
+    """
+
+    def __init__(self, queries: int, layers: int, width: int, heads: int, hidden: int, dropout: float, kind: str,
+                 norm_first: bool, target: str = "query"):
+        super().__init__()
+        self.queries = nn.Embedding(queries, width)
+        self.layers = nn.ModuleList(
+            DecoderLayer(width, heads, hidden, dropout, kind, norm_first) for _ in range(layers))
+        self.norm = nn.LayerNorm(width) if layers else nn.Identity()
+        self.target = target
+
+    def forward(self, cells: Float[Tensor, "b n d"], position: Float[Tensor, "n d"] | float) -> Float[Tensor, "b q d"]:
+        queries = self.queries.weight  # (q, d)
+        if not self.layers:
+            return queries.expand(cells.shape[0], -1, -1)
+        x = queries if self.target == "query" else torch.zeros_like(queries)
+        x = x.expand(cells.shape[0], -1, -1)
+        for layer in self.layers:
+            x = layer(x, queries, cells, position)
+        return self.norm(x)
