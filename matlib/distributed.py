@@ -1,0 +1,69 @@
+"""What several processes must share so that they train the same model as one would: the batch and its statistics."""
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather, all_reduce
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def gather(x: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "n ..."]:
+    """The rows of all processes, in rank order. Gradients flow back to the process that each row came from."""
+    if world_size() == 1:
+        return x
+    if x.requires_grad:
+        return torch.cat(all_gather(x.contiguous()))
+    rows = [torch.empty_like(x) for _ in range(world_size())]
+    dist.all_gather(rows, x.contiguous())
+    return torch.cat(rows)
+
+
+def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
+    """Batch normalisation over the batches of all processes: torch's own on GPUs, which refuses CPU tensors, else ours."""
+    if world_size() == 1:
+        return model
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return _replace_batch_norm(model)
+
+
+def _replace_batch_norm(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        module.__class__ = _HostSyncBatchNorm
+        return module
+    for child in module.children():
+        _replace_batch_norm(child)
+    return module
+
+
+class _HostSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation of (b, c, ...) over all processes' equally large batches, on any device."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        axes = [0, *range(2, x.ndim)]
+        moments = torch.stack([x.double().mean(axes), x.double().square().mean(axes)])
+        mean, square = all_reduce(moments) / world_size()
+        variance = square - mean.square()
+        self._track(mean.detach(), variance.detach(), x.numel() // x.shape[1] * world_size())
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        scale = self.weight.double() * (variance + self.eps).rsqrt()
+        shift = self.bias.double() - mean * scale
+        return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+        self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), self.momentum)
