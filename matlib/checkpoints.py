@@ -1,0 +1,58 @@
+"""A trained model on disk: its weights with the configuration that they belong to."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from matlib.config import RunConfig
+from matlib.errors import MatlibError
+from matlib.models import build_model
+from matlib.records import write_atomically
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, all or nothing. Raises MatlibError where the disk does not take them."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What ``save`` wrote. Raises MatlibError where there is no such file, or it is something else."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or not {"config", "identities", "model"} <= content.keys():
+            raise ValueError("no checkpoint")
+        return content
+    except FileNotFoundError:
+        raise MatlibError(f"there is no checkpoint at {path}; train the model first (python -m matlib.training)") from None
+    except Exception:  # torch.load raises whatever its zip reader or unpickler meets
+        raise MatlibError(f"{path} is not a checkpoint of matlib") from None
+
+
+def model_state(model: nn.Module, config: RunConfig, identities: int) -> dict[str, Any]:
+    return {"config": config.to_dict(), "identities": identities, "model": model.state_dict()}
+
+
+def load_weights(model: nn.Module, state: dict[str, Any], path: Path) -> None:
+    """Raises MatlibError where the weights are those of another model."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise MatlibError(f"{path} holds the weights of another model than its configuration describes ({first})") from None
+
+
+def load_model(path: Path | str) -> tuple[nn.Module, RunConfig]:
+    """The trained model, in evaluation mode on the CPU, and its configuration; from a file or its run's folder."""
+    path = Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
+    content = read(path)
+    config = RunConfig.from_dict(content["config"])
+    model = build_model(config.change({"model.weights": "none"}).model, content["identities"])
+    load_weights(model, content["model"], path)
+    return model.eval(), config

@@ -1,0 +1,248 @@
+"""Section 4.2: the training loop, on one process or many, through Accelerate.
+
+    python -m torch.distributed.run --standalone --nproc-per-node N -m matlib.training --profile paper --row full --out DIR
+    accelerate launch --multi_gpu -m matlib.training ...
+
+``python -m matlib.training ...`` alone is the same on one process. A run that was stopped goes on from its last finished
+epoch, with the result it would have had: the batches, augmentations, splines and dropout of an epoch depend on the seed
+and the epoch alone. Several processes share one global batch, its triplets and its batch statistics, and so train the
+model that one process would.
+"""
+
+import argparse
+import logging
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from matlib import checkpoints, records
+from matlib.ablations import ROWS, row_config
+from matlib.config import RunConfig, TrainConfig, differences, profile_names
+from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, load_dataset
+from matlib.diagnostics import diagnose
+from matlib.distributed import synchronise_batch_norm
+from matlib.errors import MatlibError, command_line
+from matlib.evaluation import evaluate_model
+from matlib.models import build_model
+from matlib.objective import Objective
+
+logger = logging.getLogger(__name__)
+
+RESUME = "resume.pt"
+
+
+def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
+    """Train one model, evaluate it on its data set's queries, and write checkpoint and record into ``out``.
+
+    Returns the record. A finished run of the same configuration in ``out`` is returned as it is; an unfinished one goes
+    on. Raises MatlibError where ``out`` holds another configuration's run, or the data cannot be read.
+    """
+    out = Path(out)
+    if (out / records.RECORD).exists():
+        record = records.read_record(out)
+        _check_same(config, RunConfig.from_dict(record["config"]), out)
+        logger.info("%s: finished before, record in %s", config.name, out)
+        return record
+    data = load_dataset(config.data.dataset, config.data.root)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
+                              kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False,
+                                                                             find_unused_parameters=True)])
+    run = _Run(config, data, accelerator, out)
+    run.resume()
+    for epoch in range(len(run.history), config.train.epochs):
+        run.epoch(epoch)
+    record = run.finish()
+    accelerator.end_training()
+    return record
+
+
+class _Run:
+    """The moving parts of one training: model, optimiser, schedule, batches, and what has been measured so far."""
+
+    def __init__(self, config: RunConfig, data: ReIDDataset, accelerator: Accelerator, out: Path):
+        self.config, self.data, self.accelerator, self.out = config, data, accelerator, out
+        self.images, self.sampler, self.loader = _batches(config, data, accelerator)
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, data.num_train_identities)
+        model = synchronise_batch_norm(model, accelerator.device).to(memory_format=torch.channels_last)
+        optimizer = _optimizer(model, config.train)
+        self.objective, self.optimizer = accelerator.prepare(Objective(model, config.loss, config.seed), optimizer)
+        self.schedule = _schedule(optimizer, config.train, len(self.sampler))
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def model(self) -> nn.Module:
+        return self.accelerator.unwrap_model(self.objective).model
+
+    def epoch(self, epoch: int) -> None:
+        config, started = self.config, time.perf_counter()
+        self.images.set_epoch(epoch)
+        self.sampler.set_epoch(epoch)
+        torch.manual_seed((config.seed * 10_007 + epoch) * 10_007 + self.accelerator.process_index)
+        self.objective.train()
+        sums: dict[str, float] = {}
+        bar = tqdm(self.loader, desc=f"{config.name} {epoch + 1}/{config.train.epochs}", leave=False,
+                   disable=not (self.accelerator.is_main_process and sys.stderr.isatty()))
+        for step, batch in enumerate(bar, start=epoch * len(self.sampler)):
+            terms, output, norm = self._step(batch, step)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value.item() / len(self.sampler)
+            bar.set_postfix({"loss": f"{terms['total'].item():.2f}"})
+        self.history.append({
+            "epoch": epoch + 1, "losses": sums, "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
+            "diagnostics": diagnose(output), "seconds": time.perf_counter() - started})
+        self._save()
+        self._log()
+
+    def _step(self, batch: dict[str, Tensor], step: int) -> tuple[dict[str, Tensor], Any, float]:
+        device = self.accelerator.device
+        images = batch["image"].to(device, memory_format=torch.channels_last, non_blocking=True)
+        joints = batch["keypoints"].to(device) if "keypoints" in batch else None
+        ramp = self.config.loss.motion_warmup_epochs * len(self.sampler)
+        terms, output = self.objective(images, batch["identity"].to(device), step, min(1.0, step / ramp) if ramp else 1.0,
+                                       joints)
+        if not torch.isfinite(terms["total"]):
+            bad = [name for name, value in terms.items() if not torch.isfinite(value)]
+            raise MatlibError(f"the loss is not finite at step {step} ({', '.join(bad)}); lower train.lr or set train.clip")
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(terms["total"])
+        norm = self.accelerator.clip_grad_norm_(self.objective.parameters(), self.config.train.clip or math.inf)
+        self.optimizer.step()
+        self.schedule.step()
+        return {name: value.detach() for name, value in terms.items()}, output, float(norm)
+
+    def finish(self) -> dict[str, Any]:
+        """Evaluate, and write the checkpoint and then the record; the state to resume from goes last."""
+        started = time.perf_counter()
+        metrics = evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
+        record = {
+            "config": self.config.to_dict(), "data": {"name": self.data.name, "fingerprint": fingerprint(self.data)},
+            "metrics": {self.data.name: metrics}, "history": self.history,
+            "seconds": {"training": sum(e["seconds"] for e in self.history), "evaluation": time.perf_counter() - started},
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "run": records.provenance(self.accelerator.num_processes, self.accelerator.device)}
+        if self.accelerator.is_main_process:
+            checkpoints.save(self.out / checkpoints.CHECKPOINT, self._model_state())
+            records.write_record(self.out, record)
+            (self.out / RESUME).unlink(missing_ok=True)
+            logger.info("%s: rank-1 %.1f, mAP %.1f; record in %s", self.config.name, 100 * metrics["rank1"],
+                        100 * metrics["mAP"], self.out / records.RECORD)
+        self.accelerator.wait_for_everyone()
+        return record
+
+    def resume(self) -> None:
+        path = self.out / RESUME
+        if not path.exists():
+            return
+        state = checkpoints.read(path)
+        _check_same(self.config, RunConfig.from_dict(state["config"]), self.out)
+        checkpoints.load_weights(self.model, state["model"], path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.history = state["history"]
+        logger.info("%s: goes on after epoch %d of %d", self.config.name, len(self.history), self.config.train.epochs)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            checkpoints.save(self.out / RESUME, self._model_state() | {
+                "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else {}, "history": self.history})
+        self.accelerator.wait_for_everyone()
+
+    def _model_state(self) -> dict[str, Any]:
+        return checkpoints.model_state(self.model, self.config, self.data.num_train_identities)
+
+    def _log(self) -> None:
+        if self.accelerator.is_main_process:
+            last, epochs = self.history[-1], self.config.train.epochs
+            left = (epochs - last["epoch"]) * last["seconds"]
+            logger.info("%s, seed %d: epoch %d/%d, loss %.2f, %.0f s an epoch, %s left", self.config.name,
+                        self.config.seed, last["epoch"], epochs, last["losses"]["total"], last["seconds"], _duration(left))
+
+
+def _batches(config: RunConfig, data: ReIDDataset, accelerator: Accelerator
+             ) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
+    augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing)
+    images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
+                          keypoints=config.model.keypoints == "external", cache=config.data.cache)
+    sampler = IdentitySampler(
+        [sample.identity for sample in data.train], config.train.identities_per_batch, config.train.images_per_identity,
+        seed=config.seed, rank=accelerator.process_index, num_processes=accelerator.num_processes)
+    loader = DataLoader(images, batch_sampler=sampler, num_workers=config.data.workers,
+                        pin_memory=accelerator.device.type == "cuda")
+    return images, sampler, loader
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    trunk = [p for p in model.trunk.parameters() if p.requires_grad]
+    own = {id(p) for p in trunk}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    groups = [{"params": trunk, "lr": config.lr}, {"params": rest, "lr": config.lr * config.head_lr}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> LRScheduler:
+    """Per step: the paper's steps after a linear warm-up, or one cycle."""
+    if config.schedule == "onecycle":
+        return OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups],
+                          total_steps=config.epochs * steps)
+
+    def factor(step: int) -> float:
+        warm = min(1.0, 0.1 + 0.9 * step / (config.warmup_epochs * steps)) if config.warmup_epochs else 1.0
+        return warm * config.gamma ** (step // (config.step_epochs * steps))
+
+    return LambdaLR(optimizer, factor)
+
+
+def _check_same(config: RunConfig, other: RunConfig, out: Path) -> None:
+    changed = differences(config, other)
+    if changed:
+        raise MatlibError(f"{out} holds a run of another configuration ({', '.join(changed)} differ); choose another --out, "
+                          "or delete that folder to train it anew")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
+    parser = argparse.ArgumentParser(prog="python -m matlib.training", description="Train one model; see matlib/config.py.")
+    parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
+    parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; default full")
+    parser.add_argument("--dataset", help="name of the data set; default the profile's")
+    parser.add_argument("--root", help="folder that holds the data sets; default data")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings, as model.parts=6")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
+    arguments = parser.parse_args(argv)
+    changes: dict[str, Any] = {"data.dataset": arguments.dataset, "data.root": arguments.root}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for setting in arguments.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise MatlibError(f"--set takes NAME=VALUE, as model.parts=6; got {setting!r}")
+        changes[name] = value
+    return row_config(arguments.row, arguments.profile, arguments.seed, changes), arguments.out
+
+
+def main() -> None:
+    train(*parse_arguments())
+
+
+if __name__ == "__main__":
+    command_line(main)
