@@ -183,7 +183,9 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
     if key not in hints or dataclasses.is_dataclass(hints[key]):
         raise MatlibError(f"there is no setting {name!r}; see matlib/config.py for the names")
     kind = hints[key]
-    if get_origin(kind) is Literal or kind is str:
+    if get_origin(kind) is Literal:
+        return _check_option(name, kind, value)
+    if kind is str:
         return str(value)
     try:
         parsed = json.loads(value.lower()) if isinstance(value, str) else value
@@ -197,11 +199,16 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
     raise MatlibError(f"{name} takes a value of type {kind.__name__}, not {value!r}")
 
 
+def _check_option(name: str, kind: Any, value: Any) -> Any:
+    if value not in get_args(kind):
+        raise MatlibError(f"{name} is one of {', '.join(get_args(kind))}; got {value!r}")
+    return value
+
+
 def _check_options(section: Any) -> None:
     for name, kind in get_type_hints(type(section)).items():
-        value = getattr(section, name)
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise MatlibError(f"{name} is one of {', '.join(get_args(kind))}; got {value!r}")
+        if get_origin(kind) is Literal:
+            _check_option(name, kind, getattr(section, name))
 
 
 def _check_values(config: RunConfig) -> None:

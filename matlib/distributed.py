@@ -4,7 +4,6 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Shaped
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather, all_reduce
 
 
 def rank() -> int:
@@ -15,15 +14,30 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over processes; its gradient is the sum of the processes' gradients."""
+
+    @staticmethod
+    def forward(context: object, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return _Sum.forward(context, gradient)
+
+
 def gather(x: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "n ..."]:
-    """The rows of all processes, in rank order. Gradients flow back to the process that each row came from."""
+    """The rows of all processes, in rank order. Gradients flow back to the process that each row came from.
+
+    Every process is to compute the same from them: an average over the processes of its gradients is then the gradient.
+    """
     if world_size() == 1:
         return x
-    if x.requires_grad:
-        return torch.cat(all_gather(x.contiguous()))
-    rows = [torch.empty_like(x) for _ in range(world_size())]
-    dist.all_gather(rows, x.contiguous())
-    return torch.cat(rows)
+    rows = x.new_zeros(world_size(), *x.shape)
+    rows[rank()] = x
+    return _Sum.apply(rows).flatten(0, 1)
 
 
 def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
@@ -55,7 +69,7 @@ class _HostSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         axes = [0, *range(2, x.ndim)]
         moments = torch.stack([x.double().mean(axes), x.double().square().mean(axes)])
-        mean, square = all_reduce(moments) / world_size()
+        mean, square = _Sum.apply(moments) / world_size()
         variance = square - mean.square()
         self._track(mean.detach(), variance.detach(), x.numel() // x.shape[1] * world_size())
         shape = (1, -1, *(1,) * (x.ndim - 2))

@@ -24,10 +24,8 @@ def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]
 
 def run(config: RunConfig, out: Path | str, processes: int = 1) -> dict[str, Any]:
     """Train in ``processes`` processes of this machine and return the record. Raises MatlibError where it fails."""
-    lines: list[str] = []
     for line in _lines(command(config, out, processes)):
-        lines.append(line)
-        if line.startswith((config.name, "trunk ")):
+        if line.startswith(config.name):
             print(line, flush=True)
     return read_record(Path(out))
 

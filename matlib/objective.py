@@ -121,9 +121,10 @@ class Objective(nn.Module):
 
 
 def _one_of_each(identities: Int[Tensor, "b"], generator: torch.Generator) -> Int[Tensor, "p"]:
-    """Index of one image of each identity, drawn over all processes' identities alike; all have equally many images."""
-    order = identities.argsort(stable=True)
-    count = int((identities == identities[0]).sum())
-    own = order.view(-1, count)  # (p, n)
-    draw = torch.randint(count, (len(own) * world_size(),), generator=generator)[rank() * len(own):][:len(own)]
-    return own.gather(1, draw.to(own.device)[:, None])[:, 0]
+    """Index of one image of each identity, whose images stand together; drawn over the identities of all processes."""
+    counts = identities.unique_consecutive(return_counts=True)[1]
+    if len(counts.unique()) > 1:
+        raise ValueError("loss.eq_images=one_per_id needs batches with equally many images of each identity, together")
+    own, count = len(counts), int(counts[0])
+    draw = torch.randint(count, (own * world_size(),), generator=generator)[rank() * own:][:own]
+    return (torch.arange(own) * count + draw).to(identities.device)

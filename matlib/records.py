@@ -33,8 +33,8 @@ def write_atomically(path: Path, content: bytes) -> None:
                           "make room and run the same command again") from None
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> Path:
-    path = folder / RECORD
+def write_record(folder: Path, record: dict[str, Any], name: str = RECORD) -> Path:
+    path = folder / name
     write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     return path
 
@@ -53,8 +53,8 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def find_records(*folders: Path | str) -> list[dict[str, Any]]:
-    """All records below the folders, in the order of their paths; each knows its own ``path``."""
-    paths = [path for folder in folders for path in sorted(Path(folder).rglob(RECORD))]
+    """All records below the folders (``record*.json``), in the order of their paths; each knows its own ``path``."""
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("record*.json"))]
     return [read_record(path) | {"path": str(path)} for path in paths]
 
 

@@ -54,9 +54,10 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         logger.info("%s: finished before, record in %s", config.name, out)
         return record
     data = load_dataset(config.data.dataset, config.data.root)
+    # Without motion losses nothing reaches the keypoint branch, which data-parallel wrappers must be told.
+    unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
-                              kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False,
-                                                                             find_unused_parameters=True)])
+                              kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
     run = _Run(config, data, accelerator, out)
     run.resume()
     for epoch in range(len(run.history), config.train.epochs):
@@ -79,6 +80,8 @@ class _Run:
         self.objective, self.optimizer = accelerator.prepare(Objective(model, config.loss, config.seed), optimizer)
         self.schedule = _schedule(optimizer, config.train, len(self.sampler))
         self.history: list[dict[str, Any]] = []
+        if accelerator.is_main_process:
+            logger.info("%s: trunk %s starts from %s", config.name, config.model.trunk, model.trunk.start)
 
     @property
     def model(self) -> nn.Module:
@@ -90,16 +93,17 @@ class _Run:
         self.sampler.set_epoch(epoch)
         torch.manual_seed((config.seed * 10_007 + epoch) * 10_007 + self.accelerator.process_index)
         self.objective.train()
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         bar = tqdm(self.loader, desc=f"{config.name} {epoch + 1}/{config.train.epochs}", leave=False,
                    disable=not (self.accelerator.is_main_process and sys.stderr.isatty()))
         for step, batch in enumerate(bar, start=epoch * len(self.sampler)):
             terms, output, norm = self._step(batch, step)
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value.item() / len(self.sampler)
+                sums[name] = sums.get(name, 0.0) + value / len(self.sampler)
             bar.set_postfix({"loss": f"{terms['total'].item():.2f}"})
+        means = self.accelerator.reduce(sums, reduction="mean")
         self.history.append({
-            "epoch": epoch + 1, "losses": sums, "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
+            "epoch": epoch + 1, "losses": {name: mean.item() for name, mean in means.items()}, "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
             "diagnostics": diagnose(output), "seconds": time.perf_counter() - started})
         self._save()
         self._log()

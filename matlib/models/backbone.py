@@ -1,6 +1,5 @@
 """The CNN trunk of section 3.1: image to feature maps F, from any torchvision network (ResNet-50 in the paper)."""
 
-import logging
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,8 +10,6 @@ from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from matlib.errors import MatlibError
-
-logger = logging.getLogger(__name__)
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
 
@@ -28,6 +25,9 @@ class Trunk(nn.Module):
         output_stride: pixels per cell, a power of two up to the network's own.
         weights: ``imagenet``, ``none``, or the path of a state dict of that network.
 
+    Attributes:
+        stride: pixels per cell. channels: of the output. start: in words, what the weights started from.
+
     Raises:
         MatlibError: for an unknown network or node, a stride out of reach, or weights that cannot be had.
     """
@@ -38,7 +38,7 @@ class Trunk(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the probing passes below draw no random numbers that count
             cut = cut or _last_map(network)
             self.body = _cut_at(network, cut, name)
-            _load(self.body, name, weights)
+            self.start = _load(self.body, name, weights)
             self.stride = _set_output_stride(self.body, output_stride, name)
             self.channels = _probe(self.body).shape[1]
 
@@ -103,10 +103,9 @@ def _stride(module: nn.Module) -> int:
     return module.stride[0] if isinstance(module.stride, tuple) else module.stride
 
 
-def _load(body: nn.Module, name: str, weights: str) -> None:
+def _load(body: nn.Module, name: str, weights: str) -> str:
     if weights == "none":
-        logger.info("trunk %s starts from scratch", name)
-        return
+        return "scratch"
     state, source = _imagenet(name) if weights == "imagenet" else (_read(Path(weights)), weights)
     own = body.state_dict()
     wrong = [k for k in own if not k.endswith("num_batches_tracked")
@@ -114,7 +113,7 @@ def _load(body: nn.Module, name: str, weights: str) -> None:
     if wrong:
         raise MatlibError(f"the weights in {source} are not those of {name}: {wrong[0]} is missing or of another shape")
     body.load_state_dict({k: state[k] for k in own if k in state}, strict=False)
-    logger.info("trunk %s starts from ImageNet weights (%s)", name, source)
+    return f"ImageNet weights ({source})" if weights == "imagenet" else source
 
 
 def _imagenet(name: str) -> tuple[dict[str, Tensor], str]:

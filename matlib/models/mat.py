@@ -14,8 +14,6 @@ from matlib.models.keypoints import KeypointBranch
 from matlib.models.parts import PartBranch, pool_parts
 from matlib.models.transformer import Decoder, Encoder, sine_position
 
-POSITION_CHANNELS = 32  # of the map, where the position is concatenated
-
 
 @dataclass
 class MATOutput:
@@ -45,7 +43,7 @@ class MAT(nn.Module):
         self.config = config
         d, k = config.width, config.parts
         self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
-        reduced = d - POSITION_CHANNELS if config.position == "concat" else d
+        reduced = d - _position_channels(config) if config.position == "concat" else d
         self.reduce = nn.Sequential(nn.Conv2d(self.trunk.channels, reduced, kernel_size=1, bias=False),
                                     nn.BatchNorm2d(reduced))
         sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
@@ -97,8 +95,7 @@ class MAT(nn.Module):
     def _place(self, cells: Tensor, h: int, w: int) -> tuple[Tensor, Tensor | float]:
         """Cells with their position, and what is added to queries and keys in every layer."""
         how = self.config.position
-        channels = POSITION_CHANNELS if how == "concat" else self.config.width
-        position = sine_position(h, w, channels).flatten(0, 1).to(cells)  # (hw, c)
+        position = sine_position(h, w, _position_channels(self.config)).flatten(0, 1).to(cells)  # (hw, c)
         if how == "add_qk":
             return cells, position
         if how == "add_input":
@@ -109,6 +106,11 @@ class MAT(nn.Module):
         k = self.config.parts
         own = queries[:, k + 1:] if self.config.queries == "separate" else queries[:, 1:k + 1]
         return self.keypoint_branch(own, features)
+
+
+def _position_channels(config: ModelConfig) -> int:
+    """An eighth of the map where the position is concatenated (32 of 256), as many as it has where it is added."""
+    return max(4, config.width // 32 * 4) if config.position == "concat" else config.width
 
 
 class Baseline(nn.Module):

@@ -1,0 +1,60 @@
+"""Test a trained model on any data set, as the paper tests one trained on Market-1501 on sets that have no training images.
+
+    python -m matlib.testing --run runs/laptop/full/seed0 --dataset partial_reid --root data
+
+The result is a record of its own beside the run's, with the run's configuration and provenance.
+"""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from matlib import records
+from matlib.checkpoints import load_model
+from matlib.data import fingerprint, load_dataset
+from matlib.errors import command_line
+from matlib.evaluation import evaluate_model
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]:
+    """The record of a run's model on another data set, measured now or, for the same images, before.
+
+    Raises MatlibError where the run or the data set is missing or damaged.
+    """
+    run = Path(run)
+    trained = records.read_record(run)
+    data = load_dataset(dataset, root)
+    tested = {"name": data.name, "fingerprint": fingerprint(data)}
+    path = run / f"record-{dataset}.json"
+    if path.exists() and records.read_record(path).get("tested") == tested:
+        return records.read_record(path)
+    started = time.perf_counter()
+    model, config = load_model(run)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    metrics = evaluate_model(model, data, config.data, device)
+    record = trained | {"metrics": {data.name: metrics}, "tested": tested, "run": records.provenance(1, device)}
+    record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
+    records.write_record(run, record, path.name)
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m matlib.testing", description="Test a trained model on a data set.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    parser.add_argument("--dataset", required=True, help="name of the data set, as partial_reid")
+    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
+    arguments = parser.parse_args()
+    metrics = evaluate_run(arguments.run, arguments.dataset, arguments.root)["metrics"][arguments.dataset]
+    logger.info("%s on %s: rank-1 %.1f, rank-3 %.1f, mAP %.1f (%d queries, %d gallery images)", arguments.run,
+                arguments.dataset, *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"],
+                metrics["gallery"])
+
+
+if __name__ == "__main__":
+    command_line(main)

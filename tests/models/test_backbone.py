@@ -1,0 +1,67 @@
+"""The trunk: cut where asked, at the stride asked for, with the weights asked for."""
+
+import pytest
+import torch
+from torchvision.models import mobilenet_v2, resnet18
+
+from matlib.errors import MatlibError
+from matlib.models.backbone import Trunk
+
+
+@pytest.mark.parametrize("name, cut, stride, channels", [
+    ("resnet18", "", 32, 512), ("resnet18", "", 16, 512), ("resnet18", "layer3", 8, 256),
+    ("mobilenet_v2", "features.13", 8, 96), ("shufflenet_v2_x1_0", "", 16, 1024)])
+def test_a_cell_is_as_many_pixels_as_asked(name, cut, stride, channels):
+    trunk = Trunk(name, cut, stride, "none")
+    images = torch.zeros(2, 3, 128, 64)
+    assert (trunk.stride, trunk.channels) == (stride, channels)
+    assert trunk(images).shape == (2, channels, 128 // stride, 64 // stride)
+
+
+def test_at_its_own_stride_the_trunk_is_torchvisions_network(tmp_path):
+    network = resnet18(weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    trunk = Trunk("resnet18", "layer4", 32, str(tmp_path / "resnet18.pth")).eval()
+    images = torch.randn(2, 3, 64, 64)
+    x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
+    expected = network.layer4(network.layer3(network.layer2(network.layer1(x))))
+    torch.testing.assert_close(trunk(images), expected)
+
+
+def test_removing_the_last_stride_keeps_every_other_cell_of_the_strided_convolution(tmp_path):
+    network = resnet18(weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    images = torch.randn(1, 3, 64, 64)
+    coarse = Trunk("resnet18", "layer4.0.conv1", 32, str(tmp_path / "w.pth")).eval()(images)
+    fine = Trunk("resnet18", "layer4.0.conv1", 16, str(tmp_path / "w.pth")).eval()(images)
+    torch.testing.assert_close(fine[..., ::2, ::2], coarse)
+
+
+def test_the_bundled_weights_are_a_trained_networks():
+    trunk = Trunk("mobilenet_v2", "features.13", 8, "imagenet")
+    scratch = mobilenet_v2(weights=None).state_dict()
+    state = trunk.body.state_dict()
+    assert state.keys() <= scratch.keys()
+    means = torch.cat([v for k, v in state.items() if k.endswith("running_mean")])
+    assert means.abs().max() > 0.5  # a network that saw no image has zeros
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (("resnet51",), "resnet51"),
+    (("resnet18", "layer9", 16, "none"), "layer9"),
+    (("resnet18", "", 3, "none"), "output_stride 3"),
+    (("resnet18", "layer2", 32, "none"), "output_stride 32"),
+    (("resnet18", "", 16, "/nowhere/w.pth"), "/nowhere/w.pth")])
+def test_what_cannot_be_built_is_said_in_one_sentence(arguments, said):
+    with pytest.raises(MatlibError, match=said) as error:
+        Trunk(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save(mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(MatlibError, match="not those of resnet18"):
+        Trunk("resnet18", "", 16, str(tmp_path / "w.pth"))
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(MatlibError, match="not a file of trunk weights"):
+        Trunk("resnet18", "", 16, str(tmp_path / "text.pth"))

@@ -1,0 +1,86 @@
+"""The configuration: what it accepts, what it refuses, and that nothing is lost on the way to disk and back."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matlib.ablations import ROWS, TABLE_1, TABLE_2, row_config
+from matlib.config import RunConfig, differences, profile, profile_names
+from matlib.errors import MatlibError
+
+
+@given(st.sampled_from(profile_names()), st.sampled_from(sorted(ROWS)), st.integers(0, 99), st.floats(1e-6, 10))
+def test_a_configuration_survives_json(name, row, seed, lr):
+    config = row_config(row, name, seed, {"train.lr": lr})
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@given(st.integers(1, 40), st.booleans())
+def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
+    typed = profile("laptop").change({"model.parts": parts, "data.cache": cache, "train.optimizer": "sgd"})
+    spelled = profile("laptop").change({"model.parts": str(parts), "data.cache": str(cache), "train.optimizer": "sgd"})
+    assert typed == spelled and typed.model.parts == parts and typed.data.cache is cache
+
+
+@pytest.mark.parametrize("name, value, said", [
+    ("model.nonsense", 3, "model.nonsense"),
+    ("nonsense.parts", 3, "nonsense.parts"),
+    ("model", 3, "model"),
+    ("model.parts", "three", "model.parts"),
+    ("model.parts", 2.5, "model.parts"),
+    ("model.parts", 0, "model.parts"),
+    ("model.norm_first", 7, "model.norm_first"),
+    ("model.position", "somewhere", "add_qk"),
+    ("model.width", 30, "model.width"),
+    ("train.images_per_identity", 1, "triplet"),
+    ("train.epochs", 0, "train.epochs"),
+])
+def test_a_wrong_setting_is_one_sentence_that_names_it(name, value, said):
+    with pytest.raises(MatlibError) as error:
+        profile("laptop").change({name: value})
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_unknown_profiles_and_rows_are_named_with_the_known_ones():
+    with pytest.raises(MatlibError, match="paper, laptop, smoke"):
+        profile("desktop")
+    with pytest.raises(MatlibError, match="encoder_only"):
+        row_config("encoders", "smoke")
+
+
+def test_a_change_changes_nothing_else():
+    before = profile("paper")
+    after = before.change({"model.parts": 6, "seed": 3})
+    assert differences(before, after) == ["seed", "model.parts"]
+    assert before == profile("paper")
+
+
+def test_where_the_data_lies_makes_no_other_run():
+    assert differences(profile("paper"), profile("paper").change({"data.root": "elsewhere", "data.workers": 9})) == []
+
+
+def test_rows_differ_from_the_full_model_in_what_they_say_alone():
+    for row in ROWS.values():
+        changed = set(differences(row_config("full", "paper"), row_config(row.name, "paper")))
+        assert changed == set(row.changes) | ({"name"} if row.name != "full" else set())
+
+
+def test_the_tables_are_the_papers():
+    assert [row.paper[3] for row in TABLE_1] == [38.8, 54.7, 57.3, 56.9, 58.8, 54.3]
+    assert [row_config(row.name, "paper").model.parts for row in TABLE_2] == [3, 6, 10, 17]
+
+
+def test_the_paper_profile_is_section_4_2():
+    config = profile("paper")
+    assert (config.data.height, config.data.width, config.train.epochs) == (256, 128, 100)
+    assert config.train.identities_per_batch * config.train.images_per_identity == 64
+    assert (config.train.optimizer, config.train.lr, config.train.momentum, config.train.weight_decay) == (
+        "sgd", 0.01, 0.9, 1e-4)
+    loss = config.loss
+    assert (loss.identity_global, loss.triplet_global, loss.identity_part, loss.triplet_part) == (1, 1, 1, 1)
+    assert (loss.equivariance, loss.consistency) == (10, 5)
+    assert all(value == 0 for name, value in dataclasses.asdict(loss).items()
+               if name in ("separation", "concentration", "diversity", "entropy", "background"))

@@ -1,0 +1,98 @@
+"""One training step: the sum of Equation 9, the ramp, the choice of images, and where gradients arrive."""
+
+import pytest
+import torch
+
+from matlib.ablations import ROWS, row_config
+from matlib.models import build_model
+from matlib.objective import Objective, _one_of_each
+
+
+def batch(config, identities=4, images=2):
+    torch.manual_seed(1)
+    y = torch.arange(identities).repeat_interleave(images)
+    joints = torch.rand(len(y), 17, 3) * 2 - 1
+    joints[..., 2] = 2
+    return torch.randn(len(y), 3, config.data.height, config.data.width), y, joints
+
+
+def objective(row="full", **changes):
+    config = row_config(row, "smoke", 0, {"model.dropout": 0.0, **changes})
+    torch.manual_seed(0)
+    return Objective(build_model(config.model, 4), config.loss, seed=5), config
+
+
+def test_the_total_is_equation_9():
+    step, config = objective()
+    images, y, _ = batch(config)
+    terms, _ = step(images, y)
+    first_four = sum(terms[n] for n in ("identity_global", "triplet_global", "identity_part", "triplet_part"))
+    expected = (first_four + 10 * (terms["equivariance_value"] + terms["equivariance_jacobian"])
+                + 5 * terms["consistency"])
+    torch.testing.assert_close(terms["total"], expected)
+
+
+def test_before_the_ramp_only_the_identity_losses_count():
+    step, config = objective()
+    images, y, _ = batch(config)
+    terms, _ = step(images, y, motion=0.0)
+    torch.testing.assert_close(
+        terms["total"], sum(terms[n] for n in ("identity_global", "triplet_global", "identity_part", "triplet_part")))
+
+
+def test_guards_count_with_their_weight():
+    step, config = objective(**{"loss.separation": 2.0, "loss.background": 0.5, "loss.entropy": 1.0,
+                                "loss.diversity": 1.0, "loss.concentration": 1.0})
+    bare, _ = objective()
+    images, y, _ = batch(config)
+    terms, plain = step(images, y)[0], bare(images, y)[0]
+    extra = (2 * terms["separation"] + 0.5 * terms["background"] + terms["entropy"] + terms["diversity"]
+             + terms["concentration"])
+    torch.testing.assert_close(terms["total"], plain["total"] + extra)
+
+
+@pytest.mark.parametrize("row", sorted(ROWS))
+def test_every_row_of_the_tables_takes_a_step_that_lowers_its_loss(row):
+    step, config = objective(row, **({} if row.startswith("parts") else {"model.parts": 3}))
+    images, y, joints = batch(config)
+    optimizer = torch.optim.SGD(step.parameters(), 1e-5)
+    values = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        total = step(images, y, step=0, joints=joints)[0]["total"]
+        total.backward()
+        optimizer.step()
+        values.append(total.item())
+    assert values[-1] < values[0]
+
+
+def test_splines_depend_on_seed_and_step_alone():
+    step, config = objective()
+    step.model.eval()
+    images, y, _ = batch(config)
+
+    def value(number):
+        return step(images, y, step=number)[0]["equivariance_value"].item()
+
+    assert value(3) == value(3) != value(4)
+
+
+def test_a_warped_pass_on_one_image_of_each_identity():
+    y = torch.tensor([5, 5, 2, 2, 9, 9])
+    seen = {tuple(_one_of_each(y, torch.Generator().manual_seed(s)).tolist()) for s in range(60)}
+    assert all(y[list(c)].tolist() == [5, 2, 9] for c in seen)
+    assert len(seen) == 8  # every choice is drawn at some time
+
+
+def test_keypoints_learn_from_the_motion_losses_alone():
+    """Nothing else in Equation 9 reaches the keypoint branch (notes: only L_eq and L_fc train it)."""
+    images, y, _ = batch(objective()[1])
+
+    def reached(**weights):
+        step, _ = objective(**weights)
+        step(images, y)[0]["total"].backward()
+        return {n.split(".")[1] for n, p in step.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+    assert "keypoint_branch" not in reached(**{"loss.equivariance": 0.0, "loss.consistency": 0.0})
+    assert "keypoint_branch" in reached(**{"loss.consistency": 0.0})
+    assert "keypoint_branch" in reached(**{"loss.equivariance": 0.0})

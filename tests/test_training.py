@@ -1,0 +1,222 @@
+"""Training: a run that goes on is the run that never stopped, two processes are one, and nothing finished is lost."""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from matlib import checkpoints, records, training
+from matlib.ablations import row_config
+from matlib.errors import MatlibError, command_line
+from matlib.launch import run
+from matlib.testing import evaluate_run
+
+IDENTITIES, CAMERAS = 6, 2
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A set in Market-1501's layout whose identities are colours, so that it can be learnt in a few steps."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    colours = rng.integers(40, 215, size=(2 * IDENTITIES, 3))
+    for identity, colour in enumerate(colours, start=1):
+        splits = ["bounding_box_train"] if identity <= IDENTITIES else ["query", "bounding_box_test"]
+        for split in splits:
+            for camera in range(1, CAMERAS + 1):
+                for number in range(2):
+                    noise = rng.normal(0, 25, size=(64, 32, 3))
+                    path = folder / "market1501" / split / f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(path)
+    return folder
+
+
+def config(root: Path, row: str = "full", **changes):
+    return row_config(row, "smoke", 0, {"data.dataset": "market1501", "data.root": str(root),
+                                        "train.epochs": 2, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory) -> Path:
+    """A finished run of the full model; tests that change it take a copy."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    training.train(config(root), out)
+    return out
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return checkpoints.read(out / checkpoints.CHECKPOINT)["model"]
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_bits(root, finished, tmp_path, monkeypatch):
+    original = training._Run.epoch
+
+    def die_in_the_second_epoch(self, epoch):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        original(self, epoch)
+
+    monkeypatch.setattr(training._Run, "epoch", die_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config(root), tmp_path / "parts")
+    assert not (tmp_path / "parts" / records.RECORD).exists()
+    monkeypatch.undo()
+    torch.rand(7)  # another state of the global generator must not matter
+    training.train(config(root), tmp_path / "parts")
+    one, other = weights(finished), weights(tmp_path / "parts")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not (tmp_path / "parts" / training.RESUME).exists()
+
+
+def test_the_record_holds_what_its_number_depends_on(root, finished):
+    record = records.read_record(finished)
+    assert records.RunConfig.from_dict(record["config"]) == config(root)
+    assert {"commit", "hardware", "torch", "date", "processes"} <= record["run"].keys()
+    assert len(record["history"]) == 2 and record["data"]["fingerprint"]
+    metrics = record["metrics"]["market1501"]
+    assert 0 <= metrics["rank1"] <= metrics["rank3"] <= metrics["rank10"] <= 1 and metrics["queries"] == 24
+
+
+def test_the_checkpoint_is_the_model_that_was_measured(root, copied):
+    record = records.read_record(copied)
+    again = evaluate_run(copied, "market1501", root)
+    for name in ("rank1", "rank5", "mAP", "mINP"):
+        assert again["metrics"]["market1501"][name] == pytest.approx(record["metrics"]["market1501"][name])
+
+
+def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(root, finished, monkeypatch):
+    monkeypatch.setattr(training, "_Run", None)
+    assert training.train(config(root), finished) == records.read_record(finished)
+    with pytest.raises(MatlibError, match="model.architecture"):
+        training.train(config(root, "baseline"), finished)
+
+
+def test_colours_are_learnt(root, tmp_path):
+    """A set that a colour histogram solves: rank-1 far above the 1/6 of chance."""
+    record = training.train(config(root, "baseline", **{"train.epochs": 12}), tmp_path)
+    assert record["metrics"]["market1501"]["rank1"] > 0.6
+    assert record["history"][-1]["losses"]["total"] < record["history"][0]["losses"]["total"]
+
+
+def _torchrun(processes: int, root: Path, out: Path, *settings: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m",
+         "matlib.training", "--profile", "smoke", "--row", "full", "--dataset", "market1501", "--root", str(root),
+         "--out", str(out), "--set", "train.epochs=1", "model.dropout=0", "train.optimizer=sgd", "train.lr=0.01",
+         *settings],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
+
+
+def test_two_processes_train_the_model_of_one(root, tmp_path):
+    """Batch statistics, triplets, splines and augmentations are those of the global batch, whoever computes them."""
+    for processes in (1, 2):
+        _torchrun(processes, root, tmp_path / str(processes))
+    one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
+    torch.manual_seed(0)
+    start = checkpoints.build_model(config(root).model, IDENTITIES).state_dict()
+    for name in (name for name, value in one.items() if value.is_floating_point()):
+        moved, apart = (one[name] - start[name]).norm(), (one[name] - two[name]).norm()
+        assert apart <= 0.02 * moved + 1e-6, name
+    assert records.read_record(tmp_path / "2")["run"]["processes"] == 2
+
+
+def test_from_a_notebook_it_is_the_same_run(root, finished, tmp_path, capsys):
+    losses = run(config(root), tmp_path)["history"][0]["losses"]
+    assert losses == pytest.approx(records.read_record(finished)["history"][0]["losses"], rel=1e-2)
+    assert "epoch 2/2" in capsys.readouterr().out
+
+
+def test_bad_input_at_the_command_line_is_one_sentence(root, tmp_path, monkeypatch, capsys):
+    common = ["--profile", "smoke", "--dataset", "market1501", "--root", str(root), "--out", str(tmp_path)]
+    for arguments, said in [
+        (["--profile", "desk", "--out", str(tmp_path)], "desk"),
+        (["--profile", "smoke", "--dataset", "market", "--out", str(tmp_path)], "market"),
+        (["--profile", "smoke", "--dataset", "market1501", "--root", str(tmp_path), "--out", str(tmp_path)], "market1501"),
+        ([*common, "--set", "train.identities_per_batch=7"], "7 identities"),
+        ([*common, "--set", "model.parts"], "NAME=VALUE"),
+    ]:
+        monkeypatch.setattr(sys, "argv", ["matlib.training", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            command_line(training.main)
+        printed = capsys.readouterr().err
+        last = printed.strip().splitlines()[-1]
+        assert stop.value.code == 2 and last.startswith("error: ") and said in last and "Traceback" not in printed
+
+
+def test_a_launched_run_that_fails_says_why(root, tmp_path):
+    with pytest.raises(MatlibError, match="7 identities"):
+        run(config(root, **{"train.identities_per_batch": 7}), tmp_path)
+
+
+def test_a_corrupt_image_is_named(root, tmp_path):
+    copy = tmp_path / "data"
+    for path in root.rglob("*.jpg"):
+        target = copy / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    broken = next((copy / "market1501" / "bounding_box_train").iterdir())
+    broken.write_bytes(broken.read_bytes()[:300])
+    with pytest.raises(MatlibError, match=broken.name):
+        training.train(config(copy), tmp_path / "run")
+
+
+def test_a_full_disk_loses_nothing_that_was_finished(root, tmp_path, monkeypatch):
+    real = os.fsync
+
+    def full(descriptor):
+        if "record" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MatlibError, match="No space left"):
+        training.train(config(root), tmp_path)
+    monkeypatch.undo()
+    assert not (tmp_path / records.RECORD).exists() and not list(tmp_path.glob(".*part"))
+    monkeypatch.setattr(training._Run, "epoch", None)  # nothing may be trained again
+    assert training.train(config(root), tmp_path)["metrics"]
+
+
+def test_queries_whose_identity_the_gallery_lacks_are_counted(root, tmp_path, caplog):
+    copy = tmp_path / "data"
+    for path in root.rglob("*.jpg"):
+        if path.parent.name == "bounding_box_test" and path.name.startswith("0007"):
+            continue
+        target = copy / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    with caplog.at_level(logging.INFO):
+        metrics = training.train(config(copy), tmp_path / "run")["metrics"]["market1501"]
+    assert metrics["queries_without_match"] == 4 and metrics["queries"] == 20
+    assert "no match in the gallery" in caplog.text
+
+
+def test_a_damaged_record_and_a_foreign_checkpoint_are_named(root, copied):
+    path = copied / checkpoints.CHECKPOINT
+    content = checkpoints.read(path)
+    checkpoints.save(path, content | {"config": config(root, **{"model.parts": 6}).to_dict()})
+    with pytest.raises(MatlibError, match="another model"):
+        checkpoints.load_model(copied)
+    path.write_bytes(b"nothing")
+    with pytest.raises(MatlibError, match="not a checkpoint"):
+        checkpoints.load_model(path)
+    (copied / records.RECORD).write_text(json.dumps({"config": {}})[:-2])
+    with pytest.raises(MatlibError, match="not a run's record"):
+        records.read_record(copied)
+    with pytest.raises(MatlibError, match="no record"):
+        records.read_record(copied / "elsewhere")
