@@ -1,0 +1,22 @@
+"""Readers of the data sets, the augmentation, and the identity sampler (section 4.1 of the paper)."""
+
+from matlib.data.datasets import dataset_names, load_dataset
+from matlib.data.fingerprints import fingerprint
+from matlib.data.images import ImageDataset
+from matlib.data.sampler import IdentitySampler
+from matlib.data.samples import ReIDDataset, Sample
+from matlib.data.transforms import Augmentation
+from matlib.data.truth import Truth, keypoints_of
+
+__all__ = [
+    "Augmentation",
+    "IdentitySampler",
+    "ImageDataset",
+    "ReIDDataset",
+    "Sample",
+    "Truth",
+    "dataset_names",
+    "fingerprint",
+    "keypoints_of",
+    "load_dataset",
+]

@@ -1,0 +1,241 @@
+"""Unpacking the archives in which data sets are published, without trusting them.
+
+An archive is unpacked into a new folder that gets its name only when all of it is there, so that a killed
+unpacking leaves nothing that looks like a data set. Members that would land outside, links and devices are
+refused, and so is an archive that grows far beyond its own size.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import stat
+import struct
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from tqdm.auto import tqdm
+
+from matlib.errors import MatlibError
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+_BLOCK = 1 << 20
+_STALE_SECONDS = 24 * 3600
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    struct.error,
+    UnicodeError,
+    NotImplementedError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an archive may become. Photographs hardly shrink, so an honest one grows little."""
+
+    members: int = 1_000_000
+    bytes: int = 64 << 30
+    growth: int = 100
+    """Unpacked bytes for each byte of the archive, beyond the first 64 MiB, which are free."""
+
+    def bytes_for(self, archive: Path) -> int:
+        return min(self.bytes, (64 << 20) + self.growth * archive.stat().st_size)
+
+
+class _Member(NamedTuple):
+    name: str
+    kind: str
+    """``"file"``, ``"folder"``, or what it is instead."""
+    open: Callable[[], IO[bytes]]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is a file that ``unpack`` can read, judged by its name."""
+    return path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def unpacked(archive: Path, limits: Limits = Limits()) -> Path:
+    """The folder with an archive's content, unpacked now unless that was done before.
+
+    It lies beside the archive and has its name without the suffix; where that folder cannot be written, it
+    lies in the cache: the folder named by the environment variable ``MATLIB_CACHE``, or ``~/.cache/matlib``.
+    Raises MatlibError as ``unpack`` does.
+    """
+    beside = archive.with_name(_stem(archive))
+    if beside.is_dir() or _is_writable(archive.parent):
+        return unpack(archive, beside, limits)
+    return unpack(archive, _cache_folder(archive), limits)
+
+
+def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
+    """Unpack a zip or tar archive so that ``target`` is its content, unless ``target`` exists already.
+
+    An archive that holds a single folder becomes that folder. Several processes may do this at the same time.
+
+    Raises MatlibError for a damaged or encrypted archive, for members that leave the target, are links or
+    devices or come twice, for more than ``limits`` allow, and where the disk is full. Nothing is left behind
+    then.
+    """
+    if target.is_dir():
+        return target
+    growing = target.with_name(f".{target.name}.unpacking-{secrets.token_hex(4)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target)
+        growing.mkdir()
+        logger.info("unpacking %s to %s", archive, target)
+        _extract_all(archive, growing, limits)
+        _install(growing, target)
+    except MatlibError:
+        raise
+    except _DAMAGE as error:
+        raise MatlibError(f"{archive} is damaged or not a whole archive ({error}): fetch it again") from error
+    except OSError as error:
+        raise MatlibError(
+            f"{archive} cannot be unpacked to {target} ({error.strerror or error}): make room there, or name"
+            " a folder that can be written in the environment variable MATLIB_CACHE"
+        ) from error
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+    return target
+
+
+def _extract_all(archive: Path, folder: Path, limits: Limits) -> None:
+    left = limits.bytes_for(archive)
+    with _opened(archive) as members:
+        for count, member in enumerate(tqdm(members, desc=archive.name, unit=" files", delay=2), start=1):
+            if count > limits.members:
+                raise MatlibError(f"{archive} is refused: it has more than {limits.members} members")
+            parts = _checked_parts(archive, member)
+            if not parts or parts[0] == "__MACOSX":  # what macOS adds to zips beside the real content
+                continue
+            path = folder.joinpath(*parts)
+            if member.kind == "folder":
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            left = _copy(archive, member, path, left)
+
+
+def _copy(archive: Path, member: _Member, path: Path, left: int) -> int:
+    """Write one file; returns how many bytes are still allowed, whatever the headers say about sizes."""
+    if path.exists():
+        raise MatlibError(f"{archive} is refused: it holds {member.name!r} twice")
+    with member.open() as source, path.open("xb") as copy:
+        while block := source.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise MatlibError(
+                    f"{archive} is refused: unpacked it is far larger than a set of photographs can be"
+                )
+            copy.write(block)
+    return left
+
+
+def _checked_parts(archive: Path, member: _Member) -> tuple[str, ...]:
+    """The member's path below the target, or MatlibError for one that no honest data set has."""
+    if member.kind not in ("file", "folder"):
+        raise MatlibError(
+            f"{archive} is refused: its member {member.name!r} is {member.kind}, not a file or folder"
+        )
+    path = PurePosixPath(member.name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) or "\0" in member.name:
+        raise MatlibError(
+            f"{archive} is refused: its member {member.name!r} would be written outside its folder"
+        )
+    return path.parts
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as opened:
+            yield _zip_members(archive, opened)
+    else:
+        with tarfile.open(archive, "r:" if archive.suffix.lower() == ".tar" else "r:gz") as opened:
+            yield _tar_members(opened)
+
+
+def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
+    for info in opened.infolist():
+        if info.flag_bits & 1:
+            raise MatlibError(f"{archive} is encrypted: unpack it by hand with its password")
+        kind = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "a link"}.get(
+            stat.S_IFMT(info.external_attr >> 16), "a special file"
+        )
+        if info.is_dir() and kind == "file":
+            kind = "folder"
+        yield _Member(info.filename, kind, lambda info=info: opened.open(info))
+
+
+def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
+    for info in opened:
+        if info.isfile():
+            kind = "file"
+        elif info.isdir():
+            kind = "folder"
+        else:
+            kind = "a link" if info.issym() or info.islnk() else "a special file"
+        yield _Member(info.name, kind, lambda info=info: opened.extractfile(info))
+    # tarfile takes a broken header for the end; the real end is a block of zeros
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it ends in the middle")
+
+
+def _install(growing: Path, target: Path) -> None:
+    """Give the finished folder its name; if another process was faster, its result stays."""
+    content = list(growing.iterdir())
+    single = len(content) == 1 and content[0].is_dir()
+    try:
+        (content[0] if single else growing).rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what an unpacking that was killed long ago has left."""
+    for path in target.parent.glob(f".{target.name}.unpacking-*"):
+        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _stem(archive: Path) -> str:
+    suffix = next(
+        s for s in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s)
+    )
+    return archive.name[: -len(suffix)]
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files may be made in a folder; without any write permission they may not, even by root."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
+def _cache_folder(archive: Path) -> Path:
+    """Where this very archive is unpacked in the cache; another of the same name gets another folder."""
+    cache = Path(os.environ.get("MATLIB_CACHE") or Path.home() / ".cache" / "matlib")
+    status = archive.stat()
+    key = hashlib.sha256(f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()).hexdigest()[
+        :12
+    ]
+    return cache / "archives" / f"{_stem(archive)}-{key}"

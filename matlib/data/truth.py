@@ -1,0 +1,115 @@
+"""The labels that come with a rendered set: what no photograph has.
+
+Beside the image folders of a set lies ``truth``, with a PNG for each image, ``truth/<folder>/<stem>.png``,
+and a JSON file for each folder, ``truth/<folder>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from matlib.data.samples import Sample
+from matlib.errors import MatlibError
+
+NUM_PARTS = 13
+TARGET_HIDDEN = 64
+OTHER_OCCLUDER = 128
+
+
+class Truth:
+    """The labels of one rendered image.
+
+    Attributes
+    ----------
+    keypoints: (17, 3), COCO's order: x and y in pixels, (0.5, 0.5) being the centre of the first pixel, and
+        visibility 2 visible, 1 hidden (by the person's own body as well), 0 outside the image.
+    occlusion: the share of the person that an occluder hides, in [0, 1].
+    occluder: what hides it, or None.
+    yaw: where the person faces, in degrees.
+
+    Raises MatlibError where the image has no labels, as photographs have none.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        split = sample.path.parent
+        labels = _folder_labels(split, sample.path)
+        if sample.path.name not in labels:
+            raise MatlibError(
+                f"{_labels_path(split)} says nothing about {sample.path.name}: render the set again"
+            )
+        label: dict[str, Any] = labels[sample.path.name]
+        self._mask_path = split.parent / "truth" / split.name / f"{sample.path.stem}.png"
+        self.keypoints: Float[Tensor, "17 3"] = torch.tensor(label["keypoints"], dtype=torch.float32)
+        self.occlusion: float = label["occlusion"]
+        self.occluder: str | None = label["occluder"]
+        self.yaw: float = label["yaw"]
+
+    @property
+    def labels(self) -> UInt8[Tensor, "h w"]:
+        """The mask as stored: 0 background, 1..13 parts, 64 the person hidden, 128 an occluder elsewhere."""
+        try:
+            with Image.open(self._mask_path) as mask:
+                return torch.from_numpy(np.array(mask.convert("L")))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise MatlibError(
+                f"the mask {self._mask_path} cannot be read; render the set again ({error})"
+            ) from error
+
+    @property
+    def parts(self) -> UInt8[Tensor, "h w"]:
+        """The visible part at each pixel, 1..13, and 0 for all that is not the person."""
+        labels = self.labels
+        return torch.where(labels <= NUM_PARTS, labels, 0)
+
+    @property
+    def hidden(self) -> Bool[Tensor, "h w"]:
+        """Where the person is, but hidden."""
+        return self.labels == TARGET_HIDDEN
+
+    @property
+    def occluders(self) -> Bool[Tensor, "h w"]:
+        """Where an occluder is, in front of the person or beside."""
+        labels = self.labels
+        return (labels == TARGET_HIDDEN) | (labels == OTHER_OCCLUDER)
+
+
+def keypoints_of(samples: Sequence[Sample]) -> Float[Tensor, "n 17 3"]:
+    """The true keypoints of rendered images, as in ``Truth.keypoints``.
+
+    Raises MatlibError where there are none.
+    """
+    if not samples:
+        return torch.empty((0, 17, 3))
+    return torch.stack([Truth(sample).keypoints for sample in samples])
+
+
+def _labels_path(split: Path) -> Path:
+    return split.parent / "truth" / f"{split.name}.json"
+
+
+def _folder_labels(split: Path, image: Path) -> dict[str, Any]:
+    path = _labels_path(split)
+    try:
+        return _read_labels(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise MatlibError(
+            f"{image} has no labels: there is no {path}; only rendered (Annyville) sets have them"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise MatlibError(f"{path} cannot be read as labels; render the set again ({error})") from error
+
+
+@lru_cache(maxsize=8)
+def _read_labels(path: Path, modified: int) -> dict[str, Any]:
+    """The labels of a folder; ``modified`` is there so that a file that changed is read again."""
+    return json.loads(path.read_text(encoding="utf-8"))

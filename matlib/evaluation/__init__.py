@@ -1,0 +1,6 @@
+"""Ranking metrics under the Market protocol, and a trained model's test (section 4.1 of the paper)."""
+
+from matlib.evaluation.descriptors import evaluate_model, extract_descriptors, rank_model
+from matlib.evaluation.ranking import RankingMetrics, evaluate, evaluate_features
+
+__all__ = ["RankingMetrics", "evaluate", "evaluate_features", "evaluate_model", "extract_descriptors", "rank_model"]

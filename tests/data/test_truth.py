@@ -1,0 +1,42 @@
+"""The labels of rendered sets."""
+
+import pytest
+import torch
+from conftest import write_annyville
+
+from matlib.data import Truth, keypoints_of, load_dataset
+from matlib.errors import MatlibError
+
+
+def test_the_labels_of_an_image(tmp_path):
+    write_annyville(tmp_path, size=(40, 80))
+    dataset = load_dataset("annyville-occluded", tmp_path)
+    truth = Truth(dataset.query[0])
+    assert (truth.occlusion, truth.occluder, truth.yaw) == (0.25, "car", -30.0)
+    assert truth.keypoints.shape == (17, 3) and truth.keypoints[3, 2] == 1
+    assert truth.labels.shape == (80, 40)
+    assert truth.parts[1, :5].tolist() == [0, 1, 13, 0, 0]
+    assert truth.hidden[1, :5].tolist() == [False, False, False, True, False]
+    assert truth.occluders[1, :5].tolist() == [False, False, False, True, True]
+    stacked = keypoints_of(dataset.train)
+    assert stacked.shape == (2, 17, 3)
+    assert torch.equal(stacked[1], Truth(dataset.train[1]).keypoints)
+    assert keypoints_of([]).shape == (0, 17, 3)
+
+
+def test_missing_labels_are_told(tmp_path):
+    folder = write_annyville(tmp_path)
+    sample = load_dataset("annyville-occluded", tmp_path).query[0]
+    (folder / "truth" / "query" / f"{sample.path.stem}.png").write_bytes(b"cut")
+    with pytest.raises(MatlibError, match="mask .*render the set again"):
+        Truth(sample).labels
+    labels = folder / "truth" / "query.json"
+    labels.write_text("{}")
+    with pytest.raises(MatlibError, match="says nothing about"):
+        Truth(sample)
+    labels.write_text("{")
+    with pytest.raises(MatlibError, match="cannot be read as labels"):
+        Truth(sample)
+    labels.unlink()
+    with pytest.raises(MatlibError, match="only rendered"):
+        keypoints_of([sample])
