@@ -229,7 +229,7 @@ def figure2() -> Figure:
     return figure
 
 
-def _side(box: tuple, side: str) -> tuple[float, float]:
+def _side(box: tuple, side: str) -> tuple[float | int, float | int]:
     x, y, w, h = box[:4]
     return {"left": (x, y + h / 2), "right": (x + w, y + h / 2), "top": (x + w / 2, y + h), "bottom": (x + w / 2, y)}[side]
 

@@ -1,0 +1,39 @@
+"""Figures: things are drawn where they are."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+
+from matlib import figures
+from matlib.geometry import receptive_field_scale
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (3, 5), (7, 15)])
+def test_a_keypoint_on_a_cell_is_drawn_on_the_pixel_that_the_cell_looks_at(cell):
+    stride, size, grid = 8, (128, 64), (16, 8)
+    scale = receptive_field_scale(size, grid, stride)
+    position = torch.tensor([[2 * cell[0] / (grid[1] - 1) - 1, 2 * cell[1] / (grid[0] - 1) - 1]])
+    figure, axes = figures.plt.subplots()
+    figures.draw_keypoints(axes, position, size, scale)
+    np.testing.assert_allclose(axes.collections[0].get_offsets()[0], (stride * cell[0], stride * cell[1]), atol=1e-4)
+
+
+def test_part_maps_are_shown_where_their_cells_look():
+    maps = torch.rand(4, 16, 8)
+    large = figures.upsample(maps, (128, 64), receptive_field_scale((128, 64), (16, 8), 8))
+    torch.testing.assert_close(large[:, ::8, ::8], maps, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("parts", [3, 6, 7, 10, 14, 17])
+def test_every_part_has_a_colour_of_its_own_and_the_background_none(parts):
+    colours = figures.part_colours(parts)
+    assert colours.shape == (parts + 1, 4) and colours[0, 3] == 0 and (colours[1:, 3] == 1).all()
+    assert len(np.unique(colours[1:].round(4), axis=0)) == parts
+
+
+def test_figure_2_names_every_equation_of_the_objective():
+    text = " ".join(t.get_text() for t in figures.figure2().axes[0].texts)
+    assert all(f"Eq. {n}" in text for n in ("1", "2, 4", "3, 5-7", "8, 10-12", "13, 14", "15, 17", "16, 17"))

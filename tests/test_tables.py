@@ -1,0 +1,73 @@
+"""Tables: means and deviations of exactly the records they name, the paper's numbers untouched, nothing invented."""
+
+import json
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matlib import records, tables
+from matlib.ablations import TABLE_1, row_config
+
+
+def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64):
+    metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9, "gallery": 9}
+    content = {
+        "config": row_config(row, profile, seed).to_dict(), "metrics": {tested: metrics}, "history": [],
+        "data": {"name": "annyville-occluded", "fingerprint": fingerprint}, "seconds": {"training": 90.0, "evaluation": 1.0},
+        "run": {"commit": "abc", "hardware": "CPU", "torch": "2", "date": "2026-01-01", "processes": 1}}
+    records.write_record(folder / row / f"seed{seed}", content,
+                         "record.json" if tested == "annyville-occluded" else f"record-{tested}.json")
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=6))
+def test_spread_is_mean_and_sample_deviation(values):
+    mean, deviation = tables.spread(values).split(" ± ")
+    assert float(mean) == pytest.approx(statistics.mean(values), abs=0.051)
+    assert float(deviation) == pytest.approx(statistics.stdev(values), abs=0.051)
+
+
+def test_a_number_nobody_measured_is_not_shown(tmp_path):
+    record(tmp_path, "full", rank1=0.25)
+    ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
+    table = tables.table(TABLE_1, group)
+    assert table.loc["#5 full model", ("measured here", "Rank-1")] == "25.0"
+    others = table.drop(index="#5 full model")["measured here"]
+    assert (others == tables.NOT_RUN).all(axis=None)
+
+
+def test_the_papers_numbers_stand_beside_whatever_was_measured(tmp_path):
+    record(tmp_path)
+    ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
+    paper = tables.table(TABLE_1, group)["paper, Occluded-Duke"].astype(float)
+    assert paper.values.tolist() == [list(row.paper) for row in TABLE_1]
+
+
+def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
+    for seed, rank1 in enumerate((0.2, 0.4)):
+        record(tmp_path / "a", seed=seed, rank1=rank1)
+    record(tmp_path / "b", rank1=0.9, fingerprint="0" * 64)
+    record(tmp_path / "c", rank1=0.9, tested="partial_reid")
+    groups = tables.experiments(tables.load_records([tmp_path]))
+    assert len(groups) == 3
+    cells = sorted(tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "Rank-1")] for _, group in groups)
+    assert cells == ["30.0 ± 14.1", "90.0", "90.0"]
+
+
+def test_a_run_that_lies_in_two_folders_counts_once(tmp_path):
+    record(tmp_path / "a")
+    record(tmp_path / "b")
+    assert len(tables.load_records([tmp_path / "a", tmp_path / "b"])) == 1
+
+
+def test_without_records_there_are_empty_tables_and_no_error(tmp_path):
+    frame = tables.load_records([tmp_path])
+    assert tables.experiments(frame) == [] and tables.provenance(frame).empty
+
+
+def test_records_are_whole_or_not_there(tmp_path):
+    record(tmp_path)
+    path = next(tmp_path.rglob("record.json"))
+    assert json.loads(path.read_text())["seconds"]["training"] == 90.0
+    assert [p.name for p in path.parent.iterdir()] == ["record.json"]
