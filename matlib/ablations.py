@@ -41,7 +41,8 @@ TABLE_2 = (
 #: Rows that the paper does not have: the controls that tell what its motion losses are worth.
 CONTROLS = (
     Row("identity_only", "full model, identity losses only", (float("nan"),) * 4,
-        {"loss.equivariance": 0.0, "loss.consistency": 0.0}),
+        {f"loss.{name}": 0.0 for name in ("equivariance", "consistency", "separation", "concentration", "diversity",
+                                          "entropy", "background", "foreground")}),
 )
 
 ROWS = {row.name: row for row in (*TABLE_1, *TABLE_2, *CONTROLS)}

@@ -78,6 +78,7 @@ class LossConfig:
     diversity: float = 0.0
     entropy: float = 0.0
     background: float = 0.0
+    foreground: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class TrainConfig:
     images_per_identity: int = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01
-    head_lr: float = 1.0  # factor on lr for everything but the trunk
+    head_lr: float = 1.0  # factor on lr for the identity heads: short schedules want their classifiers faster
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Literal["step", "onecycle"] = "step"

@@ -399,6 +399,22 @@ def background_loss(part_maps: Float[Tensor, "b parts h w"]) -> Float[Tensor, ""
     return -_finite_log(borders).mean()
 
 
+@full_precision
+def foreground_loss(part_maps: Float[Tensor, "b parts h w"]) -> Float[Tensor, ""]:
+    """The centre prior: -log(1 - M_0), the mean over the middle columns of the map's middle half.
+
+    The counterpart of `background_loss`: without it the background, whose motion is the identity, may take everything.
+
+    Args:
+        part_maps: sum to 1 over the parts; index 0 is the background.
+    """
+    if part_maps.ndim != 4:
+        raise ValueError(f"part_maps must have shape (B, K + 1, h, w), not {tuple(part_maps.shape)}")
+    height, width = part_maps.shape[2:]
+    centre = part_maps[:, 1:, height // 4:height - height // 4, (width - 1) // 2:width // 2 + 1]
+    return -_finite_log(centre.sum(dim=1)).mean()
+
+
 def _finite_log(probabilities: Tensor) -> Tensor:
     return torch.log(probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny))
 

@@ -45,7 +45,7 @@ class Objective(nn.Module):
             terms |= self._motion_terms(output, images, identities, step, joints)
             weights |= {name: getattr(self.config, name) for name in
                         ("identity_part", "triplet_part", "separation", "concentration", "diversity", "entropy",
-                         "background")}
+                         "background", "foreground")}
             weights |= {"equivariance_value": motion * self.config.equivariance,
                         "equivariance_jacobian": motion * self.config.equivariance,
                         "consistency": motion * self.config.consistency}
@@ -69,7 +69,8 @@ class Objective(nn.Module):
         config = self.config
         wanted = {"diversity": lambda: losses.diversity_loss(output.part_features),
                   "entropy": lambda: losses.entropy_loss(output.part_maps),
-                  "background": lambda: losses.background_loss(output.part_maps)}
+                  "background": lambda: losses.background_loss(output.part_maps),
+                  "foreground": lambda: losses.foreground_loss(output.part_maps)}
         if output.keypoints is not None:
             wanted |= {"separation": lambda: losses.separation_loss(output.keypoints.positions),
                        "concentration": lambda: losses.concentration_loss(output.heatmaps)}

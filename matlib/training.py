@@ -191,10 +191,10 @@ def _batches(config: RunConfig, data: ReIDDataset, accelerator: Accelerator
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trunk = [p for p in model.trunk.parameters() if p.requires_grad]
-    own = {id(p) for p in trunk}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
-    groups = [{"params": trunk, "lr": config.lr}, {"params": rest, "lr": config.lr * config.head_lr}]
+    groups = [{"params": [], "lr": config.lr}, {"params": [], "lr": config.lr * config.head_lr}]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups["head" in name.split(".")[0]]["params"].append(parameter)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)

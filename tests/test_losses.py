@@ -22,6 +22,7 @@ from matlib.geometry import (
 )
 from matlib.losses import (
     background_loss,
+    foreground_loss,
     batch_hard_distances,
     concentration_loss,
     diversity_loss,
@@ -534,6 +535,13 @@ class TestGuards:
         assert loss.item() == pytest.approx(expected, rel=1e-5)
         assert maps.grad[:, 0][..., [0, 5]].lt(0).all() and maps.grad[:, 0, :, 1:5].eq(0).all()
         assert maps.grad[:, 1:].eq(0).all()
+
+    @pytest.mark.parametrize(("size", "rows", "columns"), [((8, 6), range(2, 6), (2, 3)), ((5, 7), range(1, 4), (3,))])
+    def test_foreground_looks_at_the_centre_alone(self, rng, size, rows, columns):
+        maps = randn(2, 4, *size, rng=rng).softmax(1)
+        values = maps.tolist()
+        cells = [1 - values[b][0][i][j] for b in range(2) for i in rows for j in columns]
+        assert foreground_loss(maps).item() == pytest.approx(-sum(map(math.log, cells)) / len(cells), rel=1e-4)
 
     def test_background_trains_a_saturated_map(self, unchecked):
         logits = torch.tensor([-80.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 3).clone().requires_grad_()

@@ -8,7 +8,7 @@ import time
 import zipfile
 
 import pytest
-from conftest import write_partial_ilids, write_partial_reid
+from builders import write_partial_ilids, write_partial_reid
 
 from matlib.data import load_dataset
 from matlib.data.archives import Limits, unpack, unpacked

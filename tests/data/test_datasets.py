@@ -1,11 +1,12 @@
 """Readers on trees built as the real ones are, with what goes wrong in them."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import (
+from builders import (
     write_annyville,
     write_image,
     write_market,
@@ -245,6 +246,17 @@ def test_the_query_folder_changes_the_fingerprint(tmp_path):
     write_partial_reid(tmp_path / "Partial_REID")
     one, other = (load_dataset("partial_reid", tmp_path, query=query) for query in ("partial", "occluded"))
     assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.fixture
+def real_data(tmp_path) -> Path:
+    """A copy of the archives of the real test sets, so that nothing is written beside the originals."""
+    source = os.environ.get("MATLIB_REAL_DATA")
+    if not source:
+        pytest.skip("MATLIB_REAL_DATA does not name the folder with the real test sets")
+    for archive in Path(source).glob("*.zip"):
+        shutil.copyfile(archive, tmp_path / archive.name)
+    return tmp_path
 
 
 def test_the_real_sets(real_data, caplog):

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import write_annyville, write_image
+from builders import write_annyville, write_image
 from PIL import Image
 from torch.utils.data import DataLoader
 

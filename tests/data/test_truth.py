@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import write_annyville
+from builders import write_annyville
 
 from matlib.data import Truth, keypoints_of, load_dataset
 from matlib.errors import MatlibError

@@ -1,12 +1,9 @@
 """Builders of small data sets that lie on disk as the real ones do."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 
@@ -80,14 +77,3 @@ def write_annyville(root: Path, name="annyville-occluded", *, size=(40, 80), fin
         counts = {split: len(names) for split, names in images.items()}
         (root / f"{name}.json").write_text(json.dumps({"fingerprint": "abc123", "counts": counts}))
     return folder
-
-
-@pytest.fixture
-def real_data(tmp_path) -> Path:
-    """A copy of the archives of the real test sets, so that nothing is written beside the originals."""
-    source = os.environ.get("MATLIB_REAL_DATA")
-    if not source:
-        pytest.skip("MATLIB_REAL_DATA does not name the folder with the real test sets")
-    for archive in Path(source).glob("*.zip"):
-        shutil.copyfile(archive, tmp_path / archive.name)
-    return tmp_path

@@ -1,0 +1,47 @@
+"""Command line of Annyville."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from matlib.errors import MatlibError
+
+from . import PRESETS, PROTOCOLS, generate
+from .plan import check_preset, check_protocol
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m matlib.annyville", description="Render the Annyville data set.")
+    parser.add_argument("--preset", default="small", help=f"size: {', '.join(PRESETS)} (default: small)")
+    parser.add_argument("--protocol", default="all", help=f"{', '.join(PROTOCOLS)} or all (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another town's people (default: 0)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
+    parser.add_argument("--out", type=Path, default=Path("data"), help="folder of the sets (default: data)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the sets that the command line asks for; returns the exit status."""
+    args = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        check_preset(args.preset)
+        protocols = PROTOCOLS if args.protocol == "all" else (check_protocol(args.protocol),)
+        folders = [generate(p, args.preset, args.seed, args.out, args.workers) for p in protocols]
+    except MatlibError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        return 130
+    for folder in folders:
+        print(f"{folder} is ready")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Poses: an eight-knot gait cycle, arm variants and standing, as rotations of the 22 bones.
+
+Limbs are aimed, not turned: each limb bone gets the smallest rotation that takes its rest direction to a wanted
+direction, given in the torso's frame (-y forward, +x left, +z up).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from .body import BakedBody
+
+# Sagittal angles in degrees over one stride (0: this heel strikes), flexion positive; after textbook gait curves.
+HIP = np.array([30.0, 24.0, 8.0, -8.0, -14.0, 2.0, 26.0, 33.0])
+KNEE = np.array([4.0, 17.0, 8.0, 5.0, 30.0, 60.0, 48.0, 12.0])
+ANKLE = np.array([0.0, -4.0, 5.0, 10.0, -14.0, -6.0, 0.0, 2.0])
+
+ARMS = ("swing", "phone", "pocket", "carry", "call", "strap", "folded", "trolley")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What a person does in one picture. Angles in degrees, phase in strides."""
+
+    walking: float  # 0 standing .. 1.2 striding out
+    phase: float
+    left_arm: str
+    right_arm: str
+    head_yaw: float = 0.0
+    head_pitch: float = 0.0
+    lean: float = 0.0
+    splay: float = 0.0  # legs apart
+    arm_spread: float = 8.0
+    twist: float = 0.0  # shoulders against hips
+
+
+def _cycle(knots: np.ndarray, phase: float) -> float:
+    """Periodic cubic (Catmull-Rom) interpolation of a cycle's knots."""
+    t = (phase % 1.0) * len(knots)
+    i, f = int(t), t - int(t)
+    p = knots[np.arange(i - 1, i + 3) % len(knots)]
+    return float(
+        p[1]
+        + 0.5 * f * (p[2] - p[0] + f * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + f * (3 * (p[1] - p[2]) + p[3] - p[0])))
+    )
+
+
+def _rx(degrees: float | int) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def rz(degrees: float | int) -> Float[np.ndarray, "3 3"]:
+    """Rotation about the vertical."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def between(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """The smallest rotation that takes direction a to direction b."""
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    v, c = np.cross(a, b), float(a @ b)
+    k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + k + k @ k / max(1 + c, 1e-6)
+
+
+def _direction(forward: float | int, outward: float | int, side: int) -> np.ndarray:
+    """A hanging limb's direction, swung forward and then outward by angles in degrees."""
+    f, o = np.radians(forward), np.radians(outward)
+    return np.array([side * np.sin(o), -np.sin(f) * np.cos(o), -np.cos(f) * np.cos(o)])
+
+
+def _arm(kind: str, pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of upper arm and forearm. The arm swings against the leg of its side."""
+    phase = pose.phase + (0.0 if side > 0 else 0.5)
+    swing = -26 * pose.walking * np.cos(2 * np.pi * phase)
+    spread = pose.arm_spread
+    if kind == "phone":
+        return _direction(22, spread, side), np.array([-0.35 * side, -0.80, 0.42])
+    if kind == "call":
+        return _direction(30, 28, side), np.array([-0.10 * side, -0.35, 0.93])
+    if kind == "pocket":
+        return _direction(-14, spread + 12, side), _direction(26, -14, side)
+    if kind == "carry":
+        return _direction(12, spread, side), np.array([-0.28 * side, -0.95, 0.02])
+    if kind == "strap":
+        return _direction(8, spread + 4, side), np.array([-0.42 * side, -0.52, 0.74])
+    if kind == "folded":
+        return _direction(24, spread + 2, side), np.array([-0.86 * side, -0.45, 0.08 * (1 + side)])
+    if kind == "trolley":
+        return _direction(-22, spread + 4, side), _direction(-12, spread, side)
+    bend = 14 + 10 * pose.walking + max(0.0, 0.45 * swing)
+    return _direction(swing, spread, side), _direction(swing + bend, spread - 7, side)
+
+
+def _legs(pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Directions of thigh and shank, and the foot's pitch."""
+    phase = pose.phase + (0.0 if side > 0 else 0.5)
+    gain = min(pose.walking, 1.25)
+    hip = gain * _cycle(HIP, phase)
+    knee = gain * _cycle(KNEE, phase) + 3
+    ankle = gain * _cycle(ANKLE, phase)
+    splay = 2.0 + pose.splay
+    return _direction(hip, splay, side), _direction(hip - knee, splay - 1, side), hip - knee + ankle
+
+
+def pose_bones(
+    body: BakedBody, heads: Float[np.ndarray, "b 3"], pose: Pose
+) -> tuple[Float[np.ndarray, "b 3 3"], Float[np.ndarray, "b 3"]]:
+    """Rotation and shift of each bone, so that a rest point x bound to bone b goes to R_b x + t_b.
+
+    `heads` are the person's own bone heads at rest.
+    """
+    names, parents = body.bone_names, body.bone_parents
+    at = {name: heads[i] for i, name in enumerate(names)}
+    rotation: dict[str, np.ndarray] = {}
+    sway = 4 * pose.walking * np.cos(2 * np.pi * pose.phase)
+    rotation["pelvis"] = rz(-sway) @ _rx(0.3 * pose.lean)
+    rotation["belly"] = rz(0.3 * pose.twist) @ _rx(0.7 * pose.lean)
+    rotation["chest"] = rz(sway + pose.twist) @ _rx(pose.lean)
+    rotation["neck"] = rz(sway + pose.twist + 0.4 * pose.head_yaw) @ _rx(pose.lean + 0.4 * pose.head_pitch)
+    rotation["head"] = rz(pose.twist + pose.head_yaw) @ _rx(0.6 * pose.lean + pose.head_pitch)
+    for letter, side in (("L", 1), ("R", -1)):
+        chest = rotation["chest"]
+        upper, fore = _arm(pose.left_arm if side > 0 else pose.right_arm, pose, side)
+        rotation[f"clavicle.{letter}"] = chest
+        rest_upper = at[f"forearm.{letter}"] - at[f"upperarm.{letter}"]
+        rest_fore = at[f"hand.{letter}"] - at[f"forearm.{letter}"]
+        first = between(rest_upper, upper)
+        rotation[f"upperarm.{letter}"] = chest @ first
+        rotation[f"forearm.{letter}"] = chest @ between(first @ rest_fore, fore) @ first
+        rotation[f"hand.{letter}"] = rotation[f"forearm.{letter}"]
+        thigh, shank, pitch = _legs(pose, side)
+        rest_thigh = at[f"shank.{letter}"] - at[f"thigh.{letter}"]
+        rest_shank = at[f"foot.{letter}"] - at[f"shank.{letter}"]
+        first = between(rest_thigh, thigh)
+        rotation[f"thigh.{letter}"] = first
+        rotation[f"shank.{letter}"] = between(first @ rest_shank, shank) @ first
+        rotation[f"foot.{letter}"] = _rx(-pitch) @ rz(6 * side)
+        toe = -max(0.0, -pitch - 12)
+        rotation[f"toes.{letter}"] = _rx(0.85 * toe) @ rotation[f"foot.{letter}"]
+    rotations = np.stack([rotation[name] for name in names])
+    shifts = np.zeros((len(names), 3))
+    for i, parent in enumerate(parents):
+        head = heads[i]
+        place = rotations[parent] @ head + shifts[parent] if parent >= 0 else head
+        shifts[i] = place - rotations[i] @ head
+    return rotations, shifts

@@ -1,0 +1,452 @@
+"""One picture with its truth: a person walks through a camera's view, is occluded or not, and is cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+
+from .camera import FRAME_HEIGHT, FRAME_WIDTH, Camera
+from .mesh import Mesh, join
+from .occluders import BUILDERS, umbrella
+from .pose import Pose, rz
+from .raster import Fragments, rasterize
+from .shading import shade
+from .wardrobe import Person, body_part
+
+SUPERSAMPLING = 1.5
+HIDDEN, OCCLUDER = 64, 128
+OCCLUDER_KINDS = ("person", "car", "pole", "tree", "bush", "wall", "barrier", "sign", "bin", "suitcase", "umbrella")
+OCCLUDER_ODDS = np.array([0.26, 0.13, 0.09, 0.07, 0.10, 0.09, 0.08, 0.07, 0.04, 0.04, 0.03])
+KEYPOINT_TOLERANCE = 0.17  # metres: a keypoint lies inside the body, behind the surface that shows it
+LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
+MIN_OCCLUSION, MAX_OCCLUSION = 0.2, 0.7
+MOST_INCIDENTAL = 0.05  # passers-by may hide this much of a person who counts as whole
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A written image and its truth. jpeg: the file's bytes; mask: parts (H, W); keypoints (17, 3): x, y, visibility."""
+
+    jpeg: bytes
+    mask: UInt8[np.ndarray, "h w"]
+    keypoints: Float[np.ndarray, "17 3"]
+    occlusion: float
+    occluder: str | None
+    yaw: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A window of the frame, rendered at height x width pixels. left, top, scale: render = (frame - corner) * scale."""
+
+    left: float
+    top: float
+    scale: float
+    height: int
+    width: int
+
+    def pixels(self, frame_xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """Render pixels of frame pixels."""
+        return (frame_xy - np.array([self.left, self.top])) * self.scale
+
+
+class Town:
+    """What the pictures of one process share: backgrounds, and persons as they are drawn from their seeds."""
+
+    def __init__(self, background: Callable[[int], np.ndarray], person: Callable[[int], Person], cameras: tuple[Camera, ...]) -> None:
+        self.background, self.person, self.cameras = background, person, cameras
+
+
+def draw_pose(person: Person, rng: np.random.Generator, *, standing: float = 0.2) -> Pose:
+    """A moment of the person's gait, or a moment of standing about."""
+    arms = person.arms
+    left = right = "swing"
+    if rng.random() < 0.42:
+        kind = str(arms[rng.integers(len(arms))])
+        if kind == "carry":
+            left = right = "carry"
+        elif kind == "pocket" and rng.random() < 0.5:
+            left = right = "pocket"
+        elif rng.random() < 0.5:
+            left = kind
+        else:
+            right = kind
+    stands = rng.random() < standing
+    return Pose(
+        walking=0.12 * float(rng.random()) if stands else person.gait * float(rng.uniform(0.8, 1.1)),
+        phase=float(rng.random()),
+        left_arm=left,
+        right_arm=right,
+        head_yaw=float(rng.normal(0, 16)),
+        head_pitch=float(rng.normal(4, 7)) + (14 if "phone" in (left, right) else 0),
+        lean=person.lean + float(rng.normal(0, 1.5)),
+        splay=float(rng.uniform(0, 5)) if stands else 0.0,
+        arm_spread=float(rng.uniform(5, 12)),
+        twist=float(rng.normal(0, 8)) if stands else float(rng.normal(0, 2)),
+    )
+
+
+def _draw_place(camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    y = float(rng.uniform(camera.near, camera.far))
+    half = 0.36 * FRAME_WIDTH / camera.focal * y
+    return np.array([rng.uniform(-half, half), y, 0.0])
+
+
+def _draw_heading(camera: Camera, rng: np.random.Generator) -> float:
+    if rng.random() < 0.16:
+        return float(rng.uniform(0, 360))
+    return float(camera.paths[rng.integers(len(camera.paths))] + rng.normal(0, 14))
+
+
+def _place(person: Person, pose: Pose, heading: float, at: np.ndarray) -> tuple[Mesh, np.ndarray]:
+    mesh, keys = person.posed(pose)
+    turn = rz(heading).astype(np.float32)
+    return mesh.moved(turn, at), keys @ turn.T + at.astype(np.float32)
+
+
+def _raster(mesh: Mesh, camera: Camera, crop: Crop) -> Fragments:
+    xy, depth = camera.project(mesh.points)
+    visible = (depth > 0.3).astype(float)
+    return rasterize(crop.pixels(xy), visible / depth, mesh.faces, crop.height, crop.width, clip=mesh.clip, two_sided=mesh.two_sided)
+
+
+def _draw_crop(frame_xy: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Crop:
+    """A detector's box: the person's extent with a margin, shifted and scaled at random, in the wanted aspect."""
+    low, high = frame_xy.min(0), frame_xy.max(0)
+    tall = (high[1] - low[1]) * rng.uniform(1.02, 1.13)
+    wide = tall * width / height
+    extent = (high[0] - low[0]) * rng.uniform(0.86, 1.02)
+    if extent > wide:
+        tall *= 1 + 0.6 * (extent / wide - 1)
+        wide = tall * width / height
+    centre = (low + high) / 2 + rng.normal(0, 1, 2) * np.array([0.035 * wide, 0.015 * tall])
+    return Crop(centre[0] - wide / 2, centre[1] - tall / 2, height / tall, height, width)
+
+
+def _spoil(crop: Crop, rng: np.random.Generator) -> Crop:
+    """The box of a failing detector: half beside the person, on one body part, or far too large."""
+    width, height = crop.width / crop.scale, crop.height / crop.scale
+    grow = float(rng.choice([0.45, 0.8, 1.7]) * rng.uniform(0.85, 1.15))
+    away = rng.choice([-1, 1], 2) * rng.uniform(0.45, 0.85, 2) * np.array([width, 0.55 * height])
+    if grow < 0.6:
+        away *= 0.45
+    x, y = crop.left + width / 2 + away[0], crop.top + height / 2 + away[1]
+    return Crop(x - grow * width / 2, y - grow * height / 2, crop.scale / grow, crop.height, crop.width)
+
+
+def _shadow(meshes: list[Mesh], camera: Camera, crop: Crop) -> np.ndarray:
+    """Darkness (H, W) in 0..1 that the meshes throw on the ground: points splatted along the sun, blurred."""
+    h, w = crop.height // 4, crop.width // 4
+    sun = camera.sun_direction
+    hard, soft = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
+    for mesh in meshes:
+        points = mesh.points[::2]
+        for target, direction, most in ((hard, sun / max(sun[2], 0.3), 9.0), (soft, np.array([0, 0, 1.0]), 0.35)):
+            low = points[points[:, 2] < most]
+            spot, depth = camera.project(low - direction * low[:, 2:])
+            ij = np.floor(crop.pixels(spot) / 4).astype(np.int64)
+            ok = (ij[:, 0] >= 0) & (ij[:, 0] < w) & (ij[:, 1] >= 0) & (ij[:, 1] < h) & (depth > 0.5)
+            target[ij[ok, 1], ij[ok, 0]] = 255
+    sharp = np.asarray(Image.fromarray(hard).filter(ImageFilter.BoxBlur(1)).resize((crop.width, crop.height), Image.Resampling.BILINEAR))
+    dim = np.asarray(Image.fromarray(soft).filter(ImageFilter.GaussianBlur(2)).resize((crop.width, crop.height), Image.Resampling.BILINEAR))
+    share = camera.sun_strength / (camera.sun_strength + 1.8 * camera.sky_strength)
+    return np.maximum(share * 0.95 * np.minimum(sharp / 190.0, 1), 0.45 * np.minimum(dim / 150.0, 1)).astype(np.float32)
+
+
+def _silhouette(mesh: Mesh, camera: Camera, crop: Crop) -> Float[np.ndarray, "h w"]:
+    """Where a mesh is seen, as 0 and 1. Fine meshes are splatted, which is quicker and exact enough to plan with."""
+    h, w = crop.height, crop.width
+    drawn = np.zeros((h, w), np.uint8)
+    if len(mesh.points) < 5000:
+        drawn.reshape(-1)[_raster(mesh, camera, crop).pixels] = 1
+        return drawn.astype(np.float32)
+    spot, _ = camera.project(mesh.points[::2])
+    ij = np.floor(crop.pixels(spot)).astype(np.int64)
+    ok = (ij[:, 0] >= 0) & (ij[:, 0] < w) & (ij[:, 1] >= 0) & (ij[:, 1] < h)
+    drawn[ij[ok, 1], ij[ok, 0]] = 1
+    closed = Image.fromarray(drawn).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.MinFilter(3))
+    return np.asarray(closed, np.float32)
+
+
+def _overlap_shift(target: np.ndarray, mesh: Mesh, camera: Camera, crop: Crop, wanted: float, depth: float, rng: np.random.Generator) -> float | None:
+    """Sideways move in metres that makes the mesh hide about the `wanted` share of the target.
+
+    target: the target's mask at a quarter of the crop's size. The mesh is drawn once on a canvas three times as
+    wide; the overlap for every shift of whole pixels is then a sum over columns.
+    """
+    h, w = target.shape
+    wide = Crop(crop.left - crop.width / crop.scale, crop.top, crop.scale / 4, h, 3 * w)
+    drawn = _silhouette(mesh, camera, wide)
+    columns = np.flatnonzero(target.any(0))
+    share = np.array([(drawn[:, s + columns] * target[:, columns]).sum() for s in range(2 * w + 1)]) / target.sum()
+    near = np.flatnonzero(np.abs(share - wanted) < 0.05)
+    if not len(near):
+        return None
+    s = int(near[rng.integers(len(near))])
+    return float((w - s) * 4 / crop.scale / camera.focal * depth)
+
+
+def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: float) -> Mesh:
+    if kind in ("person", "umbrella"):
+        person = town.person(-1 - int(rng.integers(64)))
+        pose = draw_pose(person, rng)
+        if kind == "umbrella":
+            pose = Pose(pose.walking, pose.phase, "strap", "swing", pose.head_yaw, pose.head_pitch, pose.lean)
+        mesh, keys = _place(person, pose, heading, np.zeros(3))
+        if kind == "umbrella":
+            return join([mesh, umbrella(rng).moved(np.eye(3), keys[9] + np.array([0, 0, 0.12]))])
+        return mesh
+    yaw = {"car": 90 * rng.integers(0, 4) + rng.normal(0, 15), "wall": rng.normal(0, 8), "barrier": rng.normal(0, 14), "sign": rng.normal(0, 25)}
+    return BUILDERS[kind](rng).moved(rz(float(yaw.get(kind, rng.uniform(0, 360)))), np.zeros(3))
+
+
+def _place_occluder(
+    town: Town, camera: Camera, crop: Crop, at: np.ndarray, target: np.ndarray, rng: np.random.Generator
+) -> tuple[str, Mesh] | None:
+    """One try to hide a wanted share of the target; None where this object cannot."""
+    kind = str(rng.choice(OCCLUDER_KINDS, p=OCCLUDER_ODDS / OCCLUDER_ODDS.sum()))
+    wanted = float(rng.uniform(0.24, 0.64))
+    mesh = _occluder_mesh(kind, town, rng, _draw_heading(camera, rng))
+    radius = float(-mesh.points[:, 1].min()), float(mesh.points[:, 1].max())
+    gap = radius[1] + float(rng.uniform(0.25, 0.9)) if kind != "person" else float(rng.uniform(0.4, 1.1))
+    toward = -at / np.linalg.norm(at)
+    spot = at + toward * gap
+    shifted = mesh.moved(np.eye(3), spot)
+    _, depth = camera.project(spot[None])
+    move = _overlap_shift(target, shifted, camera, crop, wanted, float(depth[0]), rng)
+    if move is None:
+        return None
+    return kind, shifted.moved(np.eye(3), np.array([move, 0, 0]))
+
+
+def _cut_background(background: UInt8[np.ndarray, "h w 3"], crop: Crop) -> Image.Image:
+    """The crop's part of the empty view, at the crop's size; beyond the frame its edge is repeated."""
+    scale = background.shape[0] / FRAME_HEIGHT
+    x0, y0 = crop.left * scale, crop.top * scale
+    x1, y1 = x0 + crop.width / crop.scale * scale, y0 + crop.height / crop.scale * scale
+    rows = np.clip(np.arange(int(np.floor(y0)) - 1, int(np.ceil(y1)) + 2), 0, background.shape[0] - 1)
+    columns = np.clip(np.arange(int(np.floor(x0)) - 1, int(np.ceil(x1)) + 2), 0, background.shape[1] - 1)
+    piece = Image.fromarray(np.ascontiguousarray(background[rows][:, columns]))
+    dx, dy = 1 - np.floor(x0), 1 - np.floor(y0)
+    extent = (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+    return piece.transform((crop.width, crop.height), Image.Transform.EXTENT, extent, Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The target as the camera sees it, before anything else is in the picture."""
+
+    town: Town
+    camera: Camera
+    crop: Crop
+    at: np.ndarray
+    whole: np.ndarray
+    depth: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Others:
+    """Everybody and everything but the target: one mesh, the occluder (its last part), and what they hide."""
+
+    scene: Mesh | None
+    fragments: Fragments | None
+    depth: np.ndarray
+    hidden: np.ndarray
+    occlusion: float
+    kind: str | None
+    hider: Mesh | None
+
+
+def _look(view: _View, others: list[Mesh], placed: tuple[str, Mesh] | None) -> _Others:
+    kind, hider = placed if placed is not None else (None, None)
+    meshes = [*others, hider] if hider is not None else others
+    other = np.full(len(view.whole), np.inf, np.float32)
+    if not meshes:
+        return _Others(None, None, other, np.zeros_like(view.whole), 0.0, None, None)
+    scene = join(meshes)
+    fragments = _raster(scene, view.camera, view.crop)
+    other[fragments.pixels] = fragments.depth
+    hidden = view.whole & (other < view.depth)
+    return _Others(scene, fragments, other, hidden, float(hidden.sum() / max(view.whole.sum(), 1)), kind, hider)
+
+
+def _occlude(view: _View, others: list[Mesh], rng: np.random.Generator) -> _Others | None:
+    """Up to six tries at an occluder that hides 20 to 70 % of the target."""
+    target = view.whole.reshape(view.crop.height, view.crop.width)[2::4, 2::4]
+    for _ in range(6):
+        placed = _place_occluder(view.town, view.camera, view.crop, view.at, target, rng)
+        if placed is None:
+            continue
+        found = _look(view, others, placed)
+        if MIN_OCCLUSION <= found.occlusion <= MAX_OCCLUSION:
+            return found
+    return None
+
+
+def _bystanders(town: Town, camera: Camera, at: np.ndarray, rng: np.random.Generator) -> list[Mesh]:
+    """Passers-by behind the target, most of them partly in the crop."""
+    out = []
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.62, 0.28, 0.10]))):
+        person = town.person(-1 - int(rng.integers(64)))
+        behind = float(rng.uniform(0.9, 4.0))
+        side = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
+        spot = at * (1 + behind / np.linalg.norm(at)) + np.array([side, 0, 0])
+        if spot[1] < camera.wall_at - 0.8:
+            out.append(_place(person, draw_pose(person, rng), _draw_heading(camera, rng), spot)[0])
+    return out
+
+
+@cache
+def _tone_curve(gamma: float) -> Float[np.ndarray, "4096"]:
+    """Response to light x, tabulated over sqrt(x / 4): a shoulder, then the display's gamma."""
+    x = 4 * np.linspace(0, 1, 4096) ** 2
+    return (np.clip(x * (1 + 0.12 * x) / (1 + 0.32 * x**1.5), 0, 4) ** (gamma / 2.2)).astype(np.float32)
+
+
+def _sensor(light: Float[np.ndarray, "h w 3"], camera: Camera, crop: Crop, drift: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    """What the camera makes of the light: gain, white balance, vignette, shoulder, gamma, contrast, saturation."""
+    gain = (camera.gain * np.array(camera.balance) * drift).astype(np.float32)
+    y = crop.top + (np.arange(crop.height) + 0.5) / crop.scale
+    x = crop.left + (np.arange(crop.width) + 0.5) / crop.scale
+    r2 = ((x / FRAME_WIDTH - 0.5) ** 2)[None] + ((y / FRAME_HEIGHT - 0.5) ** 2)[:, None]
+    exposed = light * (1 - 2 * camera.vignette * r2)[..., None].astype(np.float32) * gain
+    level = np.sqrt(np.clip(exposed, 0, 3.99)) * np.float32(4095 / 2)
+    out = _tone_curve(camera.gamma)[level.astype(np.int16)]
+    grey = np.einsum("hwc,c->hw", out, np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    strength = np.float32(camera.contrast)
+    out = grey + np.float32(camera.saturation) * (out - grey)
+    out = np.float32(0.45) + strength * (out - np.float32(0.45))
+    return (255 * np.clip(out, 0, 1) + np.float32(0.5)).astype(np.uint8)
+
+
+def _box_radius(sigma: float) -> float:
+    """Radius of the box blur with the spread `sigma`, in pixels."""
+    return float((np.sqrt(12 * sigma**2 + 1) - 1) / 2)
+
+
+def _degrade(image: Image.Image, camera: Camera, native: float, size: tuple[int, int], rng: np.random.Generator) -> bytes:
+    """The way to the file: the box's own resolution, lens and motion blur, sharpening, noise, resizing, JPEG."""
+    width, height = size
+    rows = int(np.clip(native, 0.42 * height, image.height))
+    blur = camera.blur * rng.uniform(0.5, 1.4)
+    if rng.random() < 0.12:
+        blur += rng.uniform(0.4, 0.9)
+    small = image.resize((max(8, round(rows * width / height)), rows), Image.Resampling.HAMMING)
+    small = small.filter(ImageFilter.BoxBlur(_box_radius(blur * rows / 256)))
+    if rng.random() < 0.10:
+        length = int(rng.integers(3, 6))
+        kernel = np.zeros((5, 5))
+        kernel[2, (5 - length) // 2 : (5 - length) // 2 + length] = 1
+        small = small.filter(ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), kernel.sum()))
+    if rng.random() < 0.4:
+        small = small.filter(ImageFilter.UnsharpMask(1.2, int(rng.uniform(30, 90)), 2))
+    pixels = np.asarray(small, np.float32)
+    sigma = 0.6 * camera.noise * rng.uniform(0.6, 1.3)
+    grain = sigma * rng.standard_normal(pixels.shape[:2], np.float32)[..., None]
+    rows_, columns_ = (pixels.shape[0] + 1) // 2, (pixels.shape[1] + 1) // 2
+    tint = 0.8 * sigma * rng.standard_normal((rows_, columns_, 3), np.float32)  # coarser, as sensors smooth colour
+    grain = grain + tint.repeat(2, 0).repeat(2, 1)[: pixels.shape[0], : pixels.shape[1]]
+    noisy = Image.fromarray(np.clip(np.round(pixels + grain), 0, 255).astype(np.uint8))
+    out = noisy.resize(size, Image.Resampling.BICUBIC) if noisy.size != size else noisy
+    stream = BytesIO()
+    out.save(stream, "JPEG", quality=int(rng.integers(*camera.quality)), subsampling=2)
+    return stream.getvalue()
+
+
+def _keypoint_truth(
+    camera: Camera, crop: Crop, keys: np.ndarray, target_depth: np.ndarray, other_depth: np.ndarray, out_height: int
+) -> np.ndarray:
+    xy, depth = camera.project(keys)
+    spot = crop.pixels(xy)
+    factor = out_height / crop.height
+    truth = np.zeros((len(keys), 3))
+    truth[:, :2] = spot * factor
+    j, i = np.floor(spot[:, 0]).astype(int), np.floor(spot[:, 1]).astype(int)
+    inside = (j >= 0) & (j < crop.width) & (i >= 0) & (i < crop.height)
+    for k in np.flatnonzero(inside):
+        nearest = min(target_depth[i[k], j[k]], other_depth[i[k], j[k]])
+        truth[k, 2] = 2 if nearest > depth[k] - KEYPOINT_TOLERANCE else 1
+    return truth
+
+
+def render_picture(
+    town: Town, identity: int, camera_index: int, rng: np.random.Generator, height: int, width: int, *,
+    occluded: bool, bad_box: bool = False,
+) -> Picture:  # fmt: skip
+    """Render identity `identity` (negative numbers are passers-by) before a camera.
+
+    With `occluded`, 20 to 70 % of the person's pixels inside the crop are hidden by something nearer. Everything
+    that is not the identity's own comes from `rng`. `bad_box` shifts and scales the box as a failing detector would.
+    """
+    camera, person = town.cameras[camera_index], town.person(identity)
+    background = town.background(camera_index)
+    for _ in range(50):
+        at, heading = _draw_place(camera, rng), _draw_heading(camera, rng)
+        mesh, keys = _place(person, draw_pose(person, rng), heading, at)
+        frame_xy, _ = camera.project(mesh.points)
+        box = _draw_crop(frame_xy, round(SUPERSAMPLING * height), round(SUPERSAMPLING * width), rng)
+        if bad_box:
+            box = _spoil(box, rng)
+        bottom, right = box.top + box.height / box.scale, box.left + box.width / box.scale
+        if min(box.left, box.top) < -6 or right > FRAME_WIDTH + 6 or bottom > FRAME_HEIGHT + 6:
+            continue
+        fragments = _raster(mesh, camera, box)
+        whole = np.zeros(box.height * box.width, bool)
+        whole[fragments.pixels] = True
+        depth = np.full(len(whole), np.inf, np.float32)
+        depth[fragments.pixels] = fragments.depth
+        others = _bystanders(town, camera, at, rng)
+        view = _View(town, camera, box, at, whole, depth)
+        found = _occlude(view, others, rng) if occluded else _look(view, others, None)
+        if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
+            continue
+        break
+    else:
+        raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} found in 50 tries")
+    scene, other_fragments, other = found.scene, found.fragments, found.depth
+    occluder, hider, hidden, occlusion = found.kind, found.hider, found.hidden, found.occlusion
+
+    offset = rng.uniform(0, 6.28, 3).astype(np.float32)
+    patch = _cut_background(background, box)
+    light = LINEAR[np.asarray(patch)].reshape(-1, 3)
+    casters = [mesh, *others] + ([hider] if hider is not None else [])
+    light = light * (1 - _shadow(casters, camera, box).reshape(-1, 1))
+    colour, solid, layer = shade(mesh, fragments, camera, offset)
+    light[fragments.pixels] = colour
+    if other_fragments is not None:
+        front = other[other_fragments.pixels] < depth[other_fragments.pixels]
+        kept = Fragments(
+            other_fragments.pixels[front], other_fragments.triangles[front], other_fragments.weights[front], other_fragments.depth[front]
+        )
+        light[kept.pixels] = shade(scene, kept, camera, offset + 1)[0]
+    drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
+    image = Image.fromarray(_sensor(light.reshape(box.height, box.width, 3), camera, box, drift))
+
+    override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
+    mask = np.zeros(box.height * box.width, np.uint8)
+    mask[fragments.pixels] = np.where(override > 0, override, body_part(solid))
+    if other_fragments is not None and hider is not None:
+        start = len(scene.layers) - len(hider.layers)
+        mine = scene.face_layer[other_fragments.triangles] >= start
+        mask[other_fragments.pixels[mine & (other[other_fragments.pixels] < depth[other_fragments.pixels])]] = OCCLUDER
+    mask[hidden] = HIDDEN
+    shape = (box.height, box.width)
+    small = np.asarray(Image.fromarray(mask.reshape(shape)).resize((width, height), Image.Resampling.NEAREST))
+    truth = _keypoint_truth(camera, box, keys, depth.reshape(shape), other.reshape(shape), height)
+    bearing = np.degrees(np.arctan2(at[0], at[1]))
+    return Picture(
+        jpeg=_degrade(image, camera, box.height / box.scale, (width, height), rng),
+        mask=small,
+        keypoints=truth,
+        occlusion=occlusion,
+        occluder=occluder,
+        yaw=float((heading + bearing + 180) % 360 - 180),
+        box=(box.left, box.top, right - box.left, bottom - box.top),
+    )
