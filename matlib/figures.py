@@ -3,7 +3,10 @@
 All are matplotlib figures with a transparent ground and greys that can be read on white and on black.
 """
 
+import io
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -229,6 +232,14 @@ def figure2() -> Figure:
     return figure
 
 
+def figure2_svg() -> str:
+    """Figure 2 as an SVG file, the same bytes each time."""
+    setup()
+    buffer = io.StringIO()
+    figure2().savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    return buffer.getvalue()
+
+
 def _side(box: tuple, side: str) -> tuple[float | int, float | int]:
     x, y, w, h = box[:4]
     return {"left": (x, y + h / 2), "right": (x + w, y + h / 2), "top": (x + w / 2, y + h), "bottom": (x + w / 2, y)}[side]
@@ -255,3 +266,7 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
                   color=sns.color_palette("deep")[3], errorbar=None)
     ax.set(ylabel="", yticks=range(len(order)), yticklabels=labels)
     return figure
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(figure2_svg())

@@ -11,8 +11,8 @@ from pandas.io.formats.style import Styler
 from matlib.ablations import Row
 from matlib.records import find_records
 
-METRICS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mAP": "mAP"}
-NOT_RUN = "not run"
+METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
+NOT_RUN = "–"
 
 
 def load_records(folders: Iterable[Path | str]) -> pd.DataFrame:
@@ -75,14 +75,16 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
 
 def show(frame: pd.DataFrame, caption: str = "") -> Styler:
     """The table as the book prints it."""
-    return frame.style.set_caption(caption).set_properties(**{"text-align": "right"})
+    return frame.style.set_caption(caption).format(precision=1).set_table_attributes('class="dataframe"')
 
 
-def provenance(frame: pd.DataFrame) -> pd.DataFrame:
+def provenance(frame: pd.DataFrame) -> Styler:
     """Where each number comes from: one line a run."""
-    columns = ["name", "profile", "seed", "tested_on", "rank1", "mAP", "fingerprint", "commit", "hardware", "processes",
-               "minutes", "torch", "date"]
-    return frame[columns].sort_values(columns[:4]).round(1).reset_index(drop=True)
+    columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1", "mAP": "mAP",
+               "fingerprint": "data", "commit": "commit", "hardware": "hardware", "minutes": "minutes", "date": "date"}
+    lines = frame[list(columns)].sort_values(["name", "profile", "seed", "tested_on"])
+    lines = lines.assign(fingerprint=lines["fingerprint"].str[:8]).rename(columns=columns)
+    return show(lines).hide(axis="index")
 
 
 def _number(value: float) -> str:

@@ -1,5 +1,7 @@
 """Figures: things are drawn where they are."""
 
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 import pytest
@@ -37,3 +39,9 @@ def test_every_part_has_a_colour_of_its_own_and_the_background_none(parts):
 def test_figure_2_names_every_equation_of_the_objective():
     text = " ".join(t.get_text() for t in figures.figure2().axes[0].texts)
     assert all(f"Eq. {n}" in text for n in ("1", "2, 4", "3, 5-7", "8, 10-12", "13, 14", "15, 17", "16, 17"))
+
+
+def test_the_introductions_picture_is_figure_2():
+    """book/_static/figure2.svg, for the page that no kernel executes."""
+    committed = Path(__file__).parents[1] / "book" / "_static" / "figure2.svg"
+    assert committed.read_text() == figures.figure2_svg(), "write it anew: python -m matlib.figures book/_static/figure2.svg"

@@ -32,7 +32,7 @@ def test_a_number_nobody_measured_is_not_shown(tmp_path):
     record(tmp_path, "full", rank1=0.25)
     ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
     table = tables.table(TABLE_1, group)
-    assert table.loc["#5 full model", ("measured here", "Rank-1")] == "25.0"
+    assert table.loc["#5 full model", ("measured here", "R-1")] == "25.0"
     others = table.drop(index="#5 full model")["measured here"]
     assert (others == tables.NOT_RUN).all(axis=None)
 
@@ -51,7 +51,7 @@ def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
     record(tmp_path / "c", rank1=0.9, tested="partial_reid")
     groups = tables.experiments(tables.load_records([tmp_path]))
     assert len(groups) == 3
-    cells = sorted(tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "Rank-1")] for _, group in groups)
+    cells = sorted(tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "R-1")] for _, group in groups)
     assert cells == ["30.0 ± 14.1", "90.0", "90.0"]
 
 
@@ -63,7 +63,7 @@ def test_a_run_that_lies_in_two_folders_counts_once(tmp_path):
 
 def test_without_records_there_are_empty_tables_and_no_error(tmp_path):
     frame = tables.load_records([tmp_path])
-    assert tables.experiments(frame) == [] and tables.provenance(frame).empty
+    assert tables.experiments(frame) == [] and tables.provenance(frame).data.empty
 
 
 def test_records_are_whole_or_not_there(tmp_path):

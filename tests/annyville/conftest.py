@@ -1,0 +1,18 @@
+"""One tiny set of each protocol, rendered once for all tests here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matlib.annyville import generate
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder that holds both protocols of the tiny preset, seed 0, rendered by one process."""
+    out = tmp_path_factory.mktemp("annyville")
+    for protocol in ("holistic", "occluded"):
+        generate(protocol, "tiny", 0, out, workers=1)
+    return out

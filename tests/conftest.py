@@ -1,0 +1,46 @@
+"""The book's notebooks as nbval tests: `pytest tests/notebooks.yml`."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from execute import check_parameters
+from nbval.plugin import IPyNbFile
+from pipeline import PIPELINE, REPOSITORY, WORK, build
+
+SCRATCH = WORK / "scratch"
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Path:
+    """The folder in which the smoke profile has made data, runs, executed notebooks and HTML."""
+    return build()
+
+
+class PreparedNotebook(IPyNbFile):
+    """A notebook that reads what the pipeline has made."""
+
+    def setup(self) -> None:
+        build()
+        super().setup()
+
+
+class NotebookList(pytest.File):
+    """tests/notebooks.yml: a copy of each notebook, with its fast parameters put in by papermill."""
+
+    def collect(self):
+        from papermill import execute_notebook  # takes seconds, and most test runs do without
+
+        shutil.rmtree(SCRATCH, ignore_errors=True)
+        SCRATCH.mkdir(parents=True)
+        text = self.path.read_text().replace("{pipeline}", str(PIPELINE)).replace("{scratch}", str(SCRATCH))
+        for name, parameters in yaml.safe_load(text).items():
+            source, copy = REPOSITORY / "book" / f"{name}.ipynb", SCRATCH / f"{name}.ipynb"
+            check_parameters(source, parameters)
+            execute_notebook(source, copy, parameters, prepare_only=True, progress_bar=False)
+            yield PreparedNotebook.from_parent(self, path=copy, nodeid=f"book/{name}.ipynb")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return NotebookList.from_parent(parent, path=file_path) if file_path.name == "notebooks.yml" else None

@@ -1,0 +1,90 @@
+"""The project's own files agree with each other, and the notebooks are as papermill and reviewers need them."""
+
+import ast
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import yaml
+from environment import environment
+from execute import check_parameters
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pipeline import REPOSITORY
+
+import matlib
+
+NOTEBOOKS = sorted((REPOSITORY / "book").glob("*.ipynb"))
+notebooks = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+
+
+def test_environment_file_is_the_generated_one() -> None:
+    assert (REPOSITORY / "environment.yml").read_text() == environment(REPOSITORY / "pyproject.toml")
+
+
+def test_lock_satisfies_every_requirement() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    pins = re.findall(r"^([\w.-]+)==([^\s;]+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version in pins}
+    for text in project["dependencies"] + extras["book"] + extras["test"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), text
+
+
+def test_version_is_said_alike_everywhere() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    changes = (REPOSITORY / "CHANGELOG.md").read_text()
+    assert citation["version"] == matlib.__version__
+    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == matlib.__version__
+
+
+def test_notebooks_are_stripped() -> None:
+    keys = "metadata.papermill cell.metadata.papermill"
+    check = [sys.executable, "-m", "nbstripout", "--verify", "--extra-keys", keys, *NOTEBOOKS]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run `make strip`"
+
+
+@notebooks
+def test_notebook_has_one_parameters_cell_of_literals(notebook: Path) -> None:
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(cells) == 1
+    for statement in ast.parse(cells[0].source).body:
+        assert isinstance(statement, (ast.Assign, ast.AnnAssign))
+        ast.literal_eval(statement.value)
+
+
+@notebooks
+def test_notebook_is_in_the_table_of_contents_and_tested(notebook: Path) -> None:
+    toc = (REPOSITORY / "book" / "_toc.yml").read_text()
+    assert re.search(rf"(file|root): {notebook.stem}$", toc, re.MULTILINE)
+    assert notebook.stem in yaml.safe_load((REPOSITORY / "tests" / "notebooks.yml").read_text())
+
+
+def test_unknown_notebook_parameter_is_refused(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    check_parameters(tmp_path / "one.ipynb", {"seed": 1})
+    with pytest.raises(ValueError, match="no parameter sead; it has seed"):
+        check_parameters(tmp_path / "one.ipynb", {"sead": 1})
+
+
+def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    command = f"{sys.executable} {REPOSITORY}/workflow/guard.py {tmp_path}/lock sh -c 'echo $$; sleep 60'; true"
+    parent = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+    command_id = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(command_id) and psutil.Process(command_id).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the command lives on"
+        time.sleep(0.1)
