@@ -1,0 +1,54 @@
+# Two commands matter: `make book` and `make test`. `make help` lists the rest.
+PROFILE ?= laptop
+SEEDS ?= 0
+ON ?= local
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+ifdef MATLIB_REAL_DATA
+export MATLIB_REAL_DATA := $(abspath $(MATLIB_REAL_DATA))
+endif
+BUILD = snakemake --workflow-profile workflow/profiles/$(ON) --jobs $(JOBS) --resources gpu=$(GPUS) \
+	--config profile=$(PROFILE) seeds="$(SEEDS)" gpus=$(GPUS)
+
+.DEFAULT_GOAL := help
+.PHONY: help book plan test lab lock environment strip clean clean-runs
+
+help:  ## list the targets
+	@echo "make TARGET [PROFILE=laptop|paper|smoke] [SEEDS=\"0 1 2\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.venv/installed: requirements.lock pyproject.toml
+	@tools/install.sh
+
+book: .venv/installed  ## data, training, notebooks, HTML; goes on where it was stopped
+	@$(BUILD)
+	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+plan: .venv/installed  ## what `make book` would do now
+	@$(BUILD) --dry-run
+
+test: .venv/installed  ## everything: unit tests, notebooks, the whole pipeline on tiny data
+	@python -m pytest
+
+lab: .venv/installed  ## JupyterLab on the notebooks
+	@PYTHONWARNINGS="ignore:IProgress not found" jupyter lab book --allow-root --MappingKernelManager.root_dir='$(CURDIR)'
+
+lock: .venv/installed  ## choose new versions: write requirements.lock from pyproject.toml
+	@python -m pip install --quiet "uv>=0.5"
+	@uv pip compile pyproject.toml --universal --fork-strategy fewest --python-version 3.11 \
+		--extra book --extra test --upgrade --custom-compile-command "make lock" --quiet -o requirements.lock
+
+environment: .venv/installed  ## write environment.yml from pyproject.toml
+	@python tools/environment.py > environment.yml
+
+strip: .venv/installed  ## take outputs and run metadata out of the notebooks before a commit
+	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" book/*.ipynb
+
+clean:  ## remove the built book; runs and data stay
+	rm -rf _build
+
+clean-runs:  ## remove the runs, so that `make book` trains again
+	rm -rf runs

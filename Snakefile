@@ -1,0 +1,205 @@
+"""From nothing to the book: data, runs of training, executed notebooks, HTML. `make book` calls this.
+
+What is made again, and when:
+  data   once; again when the preset or the seed below changes.
+  runs   once for each row and seed. A run depends on its settings (every field of its RunConfig), on
+         book/training.ipynb and on the data's manifest; not on the library's code, where an edited comment would cost
+         hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
+         on from its checkpoint.
+  pages  the other notebooks: whenever the notebook, a record or any file of the library changes.
+  html   whenever a page or a text of the book changes.
+Everything is made in the working directory (--directory); the sources are read from where this file is.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from matlib.ablations import TABLE_1, row_config
+from matlib.errors import MatlibError
+from snakemake.logging import LogEvent, logger
+
+SOURCE = Path(os.path.relpath(workflow.basedir))
+BOOK = SOURCE / "book"
+PROFILE = config.get("profile", "laptop")
+SEEDS = str(config.get("seeds", 0)).split()
+GPUS = int(config.get("gpus", 0))
+PRESET = {"smoke": "tiny", "laptop": "small", "paper": "large"}.get(PROFILE, "small")
+ROOT = "data" if PRESET == "small" else f"data/{PRESET}"
+DATASET = "annyville-occluded"
+MANIFEST = f"{ROOT}/{DATASET}.json"
+RUN = f"runs/{PROFILE}/{{row}}/seed{{seed}}"
+RUNS = expand(RUN, row=[row.name for row in TABLE_1], seed=SEEDS)
+SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
+RECORDS = [f"{run}/record.json" for run in RUNS]
+REFERENCE = [str(path) for path in sorted((BOOK / "records").rglob("*.json"))]
+LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
+TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
+PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
+
+# What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
+RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
+TESTED = [RUN.format(row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
+PARAMETERS = {
+    "data": {"dataset": DATASET, "root": ROOT},
+    "model": {"profile": PROFILE},
+    "table1": {"records": RECORDED},
+    "figure1": {"run": SHOWN, "root": ROOT},
+    "real": {"records": RECORDED, "runs": TESTED},
+}
+NEEDS = {
+    "data": [MANIFEST],
+    "table1": RECORDS + REFERENCE,
+    "figure1": [f"{SHOWN}/record.json"],
+    "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
+}
+# Minutes on one core (data, page) or one job (run), for the estimate at the start.
+MINUTES = {
+    "smoke": {"data": 0.3, "run": 0.5, "page": 0.2, "html": 0.3},
+    "laptop": {"data": 4, "run": 5, "page": 0.5, "html": 0.3},
+    "paper": {"data": 120, "run": 90, "page": 2, "html": 0.3},
+}
+
+try:
+    CONFIGS = {row.name: row_config(row.name, PROFILE).to_dict() for row in TABLE_1}
+except MatlibError as error:
+    sys.exit(f"error: {error}")
+
+
+
+def hold_build_lock():
+    """One build at a time in a folder. The system drops this lock with the process, so that none is ever stale."""
+    global build_lock
+    build_lock = open(".snakemake/build.lock", "w")
+    try:
+        fcntl.flock(build_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("error: another build is running in this folder; wait for it or stop it")
+
+
+def tell_plan():
+    """What is to be done, and about how long it takes here."""
+    todo = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
+    cores, minutes = workflow.cores or 1, MINUTES[PROFILE]
+    steps = [("data", "data set to render", minutes["data"] / cores),
+             ("run", "runs to train", minutes["run"] / max(1, min(cores, todo["run"]))),
+             ("page", "notebooks to execute", minutes["page"]),
+             ("html", "book to render", minutes["html"])]
+    words = ", ".join(f"{todo[rule]} {what}" for rule, what, _ in steps if todo[rule])
+    total = sum(todo[rule] * each for rule, _, each in steps)
+    print(f"To do: {words}. About {max(1, round(total))} min with {cores} jobs at a time.", file=sys.stderr)
+
+
+class Brief(logging.Filter):
+    """Keeps the plan, each job's start, and what is done; a failure becomes one line: the job has said why."""
+
+    DROPPED = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Provided", "Rules claiming",
+               "RuleException", "Cannot restore", "Shutting down", "Removing output", "WorkflowError:\nAt least one job")
+
+    def filter(self, record):
+        if getattr(record, "event", None) == LogEvent.JOB_ERROR:
+            print(f"Failed: rule {record.rule_name}, {record.output[0]}", file=sys.stderr)
+            return False
+        return not str(record.msg).startswith(self.DROPPED)
+
+
+logger.addFilter(Brief())
+
+onstart:
+    hold_build_lock()
+    tell_plan()
+
+
+onerror:
+    print("\nStopped. What is finished is kept, and training goes on from its checkpoints: give the same command again.",
+          file=sys.stderr)
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    row=r"\w+",
+    page=r"(?!training\b)\w+",
+
+
+rule book:
+    message: "all is made"
+    input:
+        RECORDS,
+        "_build/html/.buildinfo",
+    default_target: True
+
+
+rule data:
+    message: "render the Annyville images"
+    output: MANIFEST
+    params: preset=PRESET, root=ROOT
+    threads: workflow.cores or 1
+    shell:
+        "exec python {SOURCE}/workflow/guard.py {params.root}/.lock python -m matlib.annyville"
+        " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root}"
+
+
+rule run:
+    message: "train {wildcards.row}, seed {wildcards.seed}"
+    input:
+        notebook=BOOK / "training.ipynb",
+        data=MANIFEST,
+    output:
+        notebook=f"{RUN}/training.ipynb",
+        record=update(f"{RUN}/record.json"),
+    params:
+        settings=lambda wildcards: json.dumps(CONFIGS[wildcards.row], sort_keys=True),
+        parameters=lambda wildcards: json.dumps(dict(
+            profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed), dataset=DATASET, root=ROOT,
+            out=RUN.format(**wildcards))),
+    threads: 1
+    resources: gpu=1 if GPUS else 0
+    priority: 10
+    shell:
+        "export OMP_NUM_THREADS={threads}; exec python {SOURCE}/workflow/execute.py {input.notebook} {output.notebook}"
+        " --show --gpus {GPUS} --parameters {params.parameters:q}"
+
+
+rule training_page:
+    message: "page training"
+    input: f"{SHOWN}/training.ipynb"
+    output: "_build/src/training.ipynb"
+    shell: "cp {input} {output}"
+
+
+rule page:
+    message: "page {wildcards.page}"
+    input:
+        lambda wildcards: NEEDS.get(wildcards.page, []),
+        LIBRARY,
+        notebook=BOOK / "{page}.ipynb",
+    output: "_build/src/{page}.ipynb"
+    params:
+        parameters=lambda wildcards: json.dumps(PARAMETERS.get(wildcards.page, {})),
+        real_data=lambda wildcards: os.environ.get("MATLIB_REAL_DATA", "") if wildcards.page == "real" else "",
+    shell:
+        "exec python {SOURCE}/workflow/execute.py {input.notebook} {output} --parameters {params.parameters:q}"
+
+
+rule html:
+    message: "render the book"
+    input:
+        TEXTS,
+        config=SOURCE / "_config.yml",
+        pages=PAGES,
+    output: "_build/html/.buildinfo"
+    log: "_build/html.log"
+    shell:
+        """
+        rm -rf _build/new _build/old && mkdir -p _build/new
+        cp -R {BOOK} _build/new/book && cp {input.pages} _build/new/book
+        jupyter-book build _build/new/book --path-output _build/new --config {input.config} -n -W --keep-going -q > {log} 2>&1 \
+            || {{ cat {log} >&2; exit 1; }}
+        if [ -e _build/html ]; then mv _build/html _build/old; fi
+        mv _build/new/_build/html _build/html
+        rm -rf _build/new _build/old
+        """

@@ -1,0 +1,102 @@
+"""Executes a notebook with papermill; the executed notebook appears under its name only when it is whole.
+
+    python workflow/execute.py NOTEBOOK OUTPUT [--parameters JSON] [--show] [--gpus N]
+
+With --show, what the notebook prints is printed here as it comes. Of N > 0 GPUs, one that no other notebook of this
+build uses is chosen, unless the batch system has chosen already (CUDA_VISIBLE_DEVICES is set).
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from guard import alone, end_with_parent
+
+# Progress bars without widgets are what is wanted: a widget needs a network to show itself on a page.
+NO_WIDGETS = "ignore:IProgress not found"
+
+# papermill takes seconds to import; it is imported where it is used, so that the guard stands before it.
+
+
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    """Raises ValueError for a parameter that the notebook's `parameters` cell does not name: papermill only warns."""
+    from papermill import inspect_notebook
+
+    known = inspect_notebook(notebook)
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise ValueError(f"{notebook} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+
+
+class Lines:
+    """A stream that writes whole lines only: notebooks that run side by side do not cut each other's lines."""
+
+    def __init__(self) -> None:
+        self.rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            sys.stdout.write(line.rpartition("\r")[2] + "\n")
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def choose_gpu(count: int) -> None:
+    """Waits for one of the machine's GPUs and keeps it until this process ends."""
+    while True:
+        for index in range(count):
+            lock = open(f".snakemake/gpu{index}.lock", "w")  # open, and so locked, for the life of the process
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+            else:
+                os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+                choose_gpu.held = lock
+                return
+        time.sleep(1)
+
+
+def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool) -> None:
+    from papermill import PapermillExecutionError, execute_notebook
+
+    partial = output.with_name(f"{output.stem}.partial.ipynb")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        execute_notebook(notebook, partial, parameters, progress_bar=False, kernel_name="python3",
+                         stdout_file=Lines() if show else None, extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
+    except PapermillExecutionError as error:
+        raise ValueError(f"{notebook}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+                         f"(as far as it came: {partial})") from None
+    partial.replace(output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--parameters", type=json.loads, default={}, metavar="JSON")
+    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--gpus", type=int, default=0)
+    options = parser.parse_args()
+    end_with_parent()
+    os.environ["PYTHONWARNINGS"] = NO_WIDGETS
+    try:
+        check_parameters(options.notebook, options.parameters)
+        with alone(options.output.with_name(f".{options.output.stem}.lock")):
+            if options.gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
+                choose_gpu(options.gpus)
+            execute(options.notebook, options.output, options.parameters, options.show)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

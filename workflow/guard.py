@@ -1,0 +1,80 @@
+"""Runs a command so that killing the build leaves nothing behind that a second build would collide with.
+
+    python workflow/guard.py LOCK COMMAND [ARGUMENT ...]
+
+The command and all that it starts end within a second of the death of whoever called the guard, however that death
+came (kill -9, a closed terminal); and while one command runs, another with the same LOCK waits for it to end.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+def end_with_parent() -> None:
+    """From now on this process and its descendants are killed when their caller dies or this call is interrupted.
+
+    It forks. The child returns from here, in a session of its own: a signal to the caller's whole group must not take
+    the watcher and spare the watched. The original process stays in the group, and hands on the child's exit status.
+    """
+    caller = os.getppid()
+    child = os.fork()
+    if child:
+        _wait(child, caller)
+    else:
+        os.setsid()
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _wait(child: int, caller: int) -> None:
+    """Ends this process with the child's exit status, or at once when the caller is gone or a signal comes."""
+    try:
+        while os.getppid() == caller:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                os._exit(code if code >= 0 else 128 - code)
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        pass
+    os._exit(130)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+    os._exit(1)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Holds a lock that the system takes back by itself when the holder dies; waits, saying so, while another has it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that holds {lock}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    lock, *command = sys.argv[1:]
+    end_with_parent()
+    with alone(Path(lock)):
+        return subprocess.run(command).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
