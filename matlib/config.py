@@ -31,7 +31,7 @@ class ModelConfig:
     encoder_layers: int = 6
     decoder_layers: int = 1
     parts: int = 10  # K
-    position: Literal["add_qk", "add_input", "concat"] = "add_qk"
+    pos_embed: Literal["add_qk", "add_input", "concat"] = "add_qk"
     attention: Literal["multihead", "plain"] = "multihead"  # plain: Equation 1 to the letter, no projections
     norm_first: bool = True
     queries: Literal["shared", "separate"] = "shared"

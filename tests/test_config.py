@@ -33,7 +33,7 @@ def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
     ("model.parts", 2.5, "model.parts"),
     ("model.parts", 0, "model.parts"),
     ("model.norm_first", 7, "model.norm_first"),
-    ("model.position", "somewhere", "add_qk"),
+    ("model.pos_embed", "somewhere", "add_qk"),
     ("model.width", 30, "model.width"),
     ("train.images_per_identity", 1, "triplet"),
     ("train.epochs", 0, "train.epochs"),

@@ -43,7 +43,7 @@ class MAT(nn.Module):
         self.config = config
         d, k = config.width, config.parts
         self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
-        reduced = d - _position_channels(config) if config.position == "concat" else d
+        reduced = d - _position_channels(config) if config.pos_embed == "concat" else d
         self.reduce = nn.Sequential(nn.Conv2d(self.trunk.channels, reduced, kernel_size=1, bias=False),
                                     nn.BatchNorm2d(reduced))
         sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
@@ -94,7 +94,7 @@ class MAT(nn.Module):
 
     def _place(self, cells: Tensor, h: int, w: int) -> tuple[Tensor, Tensor | float]:
         """Cells with their position, and what is added to queries and keys in every layer."""
-        how = self.config.position
+        how = self.config.pos_embed
         position = sine_position(h, w, _position_channels(self.config)).flatten(0, 1).to(cells)  # (hw, c)
         if how == "add_qk":
             return cells, position
@@ -110,7 +110,7 @@ class MAT(nn.Module):
 
 def _position_channels(config: ModelConfig) -> int:
     """An eighth of the map where the position is concatenated (32 of 256), as many as it has where it is added."""
-    return max(4, config.width // 32 * 4) if config.position == "concat" else config.width
+    return max(4, config.width // 32 * 4) if config.pos_embed == "concat" else config.width
 
 
 class Baseline(nn.Module):
