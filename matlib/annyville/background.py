@@ -16,7 +16,16 @@ from .raster import rasterize
 from .shading import shade, sun_colour
 from .textures import linear, mix, noise2
 
-WALL_HEIGHT = {"hedge": 2.3, "concrete": 2.6, "brickwall": 9.0, "panels": 9.0, "plaster": 6.0, "shops": 9.0, "graffiti": 9.0, "windows": 12.0}
+WALL_HEIGHT = {
+    "hedge": 2.3,
+    "concrete": 2.6,
+    "brickwall": 9.0,
+    "panels": 9.0,
+    "plaster": 6.0,
+    "shops": 9.0,
+    "graffiti": 9.0,
+    "windows": 12.0,
+}
 
 
 def _speckle(x: np.ndarray, y: np.ndarray, far: np.ndarray, layer: int) -> np.ndarray:
@@ -27,7 +36,8 @@ def _speckle(x: np.ndarray, y: np.ndarray, far: np.ndarray, layer: int) -> np.nd
 
 
 def _joint(x: np.ndarray, period: float, width: float, far: np.ndarray) -> np.ndarray:
-    """Coverage of joints of the given width, widened and thinned with the distance so that they do not flicker."""
+    """Coverage of joints of the given width, widened and thinned with the distance so that they do not
+    flicker."""
     wide = np.maximum(width, 0.0022 * far)
     d = np.abs((x / period + 0.5) % 1.0 - 0.5) * period
     return np.clip((wide - d) / wide * 2, 0, 1) * (width / wide)
@@ -111,12 +121,17 @@ def _wall(kind: str, x: np.ndarray, z: np.ndarray, far: np.ndarray) -> np.ndarra
         out = mix(base, linear((70, 72, 72)), t)
         poster = ((x / 3.0) % 1 < 0.52) & (z > 0.7) & (z < 2.3)
         hue = noise2(np.floor(x / 3.0) * 5.1, np.ones_like(x) * 3, 74)
-        art = mix(linear((60, 90, 130)), linear((190, 120, 70)), hue) * (0.6 + 0.8 * noise2(x * 4, z * 4, 75))[:, None]
+        art = (
+            mix(linear((60, 90, 130)), linear((190, 120, 70)), hue)
+            * (0.6 + 0.8 * noise2(x * 4, z * 4, 75))[:, None]
+        )
         out = np.where(poster[:, None], art, out)
         return np.where((z < 0.25)[:, None], linear((52, 54, 56)), out)
     if kind in ("plaster", "windows"):
         wide, high = (2.6, 2.9) if kind == "plaster" else (1.7, 3.2)
-        base = (linear((176, 164, 140)) if kind == "plaster" else linear((124, 126, 130))) * (1 + 0.14 * grain)
+        base = (linear((176, 164, 140)) if kind == "plaster" else linear((124, 126, 130))) * (
+            1 + 0.14 * grain
+        )
         fx, fz = (x / wide) % 1, (z / high) % 1
         pane = (np.abs(fx - 0.5) < (0.24 if kind == "plaster" else 0.38)) & (np.abs(fz - 0.55) < 0.26)
         frame = (np.abs(fx - 0.5) < (0.28 if kind == "plaster" else 0.41)) & (np.abs(fz - 0.55) < 0.30)
@@ -133,7 +148,11 @@ def _wall(kind: str, x: np.ndarray, z: np.ndarray, far: np.ndarray) -> np.ndarra
         glass = linear((58, 62, 64)) * (0.6 + 0.9 * noise2(x * 2.3, z * 2.0, 78))[:, None]
         goods = noise2(np.floor(x * 5) * 1.7, np.floor(z * 4) * 2.9, 79)
         shown = (goods > 0.66) & (z < 1.5)
-        stock = mix(linear((170, 130, 90)), linear((110, 140, 160)), noise2(np.floor(x * 5) * 3.3, np.floor(z * 4), 80))
+        stock = mix(
+            linear((170, 130, 90)),
+            linear((110, 140, 160)),
+            noise2(np.floor(x * 5) * 3.3, np.floor(z * 4), 80),
+        )
         glass = np.where(shown[:, None], 0.7 * stock, glass)
         window = (fx > 0.07) & (fx < 0.72) & (z > 0.45) & (z < 2.3)
         door = (fx > 0.77) & (fx < 0.96) & (z < 2.2)

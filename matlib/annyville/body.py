@@ -1,7 +1,7 @@
 """The baked body: a linear model of dressed-up human shape with a skeleton of 22 bones.
 
-Units are metres; the rest pose stands with the arms hanging outward, faces -y, has its left at +x and up at +z.
-`tools/bake_body.py` writes the data.
+Units are metres; the rest pose stands with the arms hanging outward, faces -y, has its left at +x and up at
++z. `tools/bake_body.py` writes the data.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ UNIT = 1 / 16000  # metres a step of the stored integers
 
 @dataclass(frozen=True)
 class BakedBody:
-    """Arrays of the baked body; vertices of the body, the tights shell and the skirt shell share one numbering.
+    """Arrays of the baked body; vertices of the body, the tights shell and the skirt shell share one
+    numbering.
 
-    mean (P, 3) and basis (16, P, 3) hold the V vertices, then the bone heads, then the 17 keypoints; bone_index and
-    bone_weight (P, 4) bind each to the skeleton.
+    mean (P, 3) and basis (16, P, 3) hold the V vertices, then the bone heads, then the 17 keypoints;
+    bone_index and bone_weight (P, 4) bind each to the skeleton.
     """
 
     mean: Float[np.ndarray, "p 3"]
@@ -86,7 +87,8 @@ def skin(
     rotations: Float[np.ndarray, "b 3 3"],
     shifts: Float[np.ndarray, "b 3"],
 ) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
-    """Linear blend skinning: x -> sum_b w_b (R_b x + t_b), and normals by the blended rotation, made unit again."""
+    """Linear blend skinning: x -> sum_b w_b (R_b x + t_b), and normals by the blended rotation, made unit
+    again."""
     table = np.concatenate([rotations.reshape(-1, 9), shifts], 1).astype(np.float32)
     blend = table[bone_index[:, 0]] * bone_weight[:, :1]
     for i in range(1, bone_index.shape[1]):
@@ -98,7 +100,9 @@ def skin(
     return moved, turned
 
 
-def vertex_normals(points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "v 3"]:
+def vertex_normals(
+    points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Float[np.ndarray, "v 3"]:
     """Area-weighted unit normals."""
     corner = points[faces]
     face = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])

@@ -1,4 +1,5 @@
-"""Triangle meshes with solid-texture coordinates, and the primitives that bags and street furniture are made of."""
+"""Triangle meshes with solid-texture coordinates, and the primitives that bags and street furniture are made
+of."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-# A material: (solid coordinates (N, 3), arm coordinate (N,), offset of the image's noise (3,)) -> linear albedo (N, 3).
+# Solid coordinates (N, 3), arm coordinate (N,), the image's noise offset (3,) -> linear albedo (N, 3).
 Material = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -24,8 +25,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Mesh:
-    """A surface. solid (V, 4) holds the texture coordinates x, y, z and the arm coordinate u (see `wardrobe`);
-    clip (V, 2) keeps what is positive; face_layer (F,) indexes `layers`; two_sided (F,) turns culling off."""
+    """A surface. solid (V, 4) holds the texture coordinates x, y, z and the arm coordinate u (see
+    `wardrobe`); clip (V, 2) keeps what is positive; face_layer (F,) indexes `layers`; two_sided (F,) turns
+    culling off."""
 
     points: Float[np.ndarray, "v 3"]
     normals: Float[np.ndarray, "v 3"]
@@ -99,7 +101,9 @@ def _grid_faces(rows: int, columns: int, wrap: bool) -> np.ndarray:
     return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
 
 
-def grid_surface(points: Float[np.ndarray, "r c 3"], layer: Layer, *, wrap: bool, two_sided: bool = True) -> Mesh:
+def grid_surface(
+    points: Float[np.ndarray, "r c 3"], layer: Layer, *, wrap: bool, two_sided: bool = True
+) -> Mesh:
     """A sheet of rows and columns of points; `wrap` closes it around the columns."""
     from .body import vertex_normals
 
@@ -121,7 +125,11 @@ def superquadric(
     lon = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
     half = np.array(size) / 2
     ring = np.stack(
-        [signed(np.cos(lat)) * signed(np.cos(lon)), signed(np.cos(lat)) * signed(np.sin(lon)), signed(np.sin(lat)) + 0 * lon],
+        [
+            signed(np.cos(lat)) * signed(np.cos(lon)),
+            signed(np.cos(lat)) * signed(np.sin(lon)),
+            signed(np.sin(lat)) + 0 * lon,
+        ],
         -1,
     )
     return grid_surface(ring * half, layer, wrap=True, two_sided=False)

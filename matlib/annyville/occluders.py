@@ -1,6 +1,7 @@
 """Street furniture, cars and plants: what stands in front of people, and what stands about in the background.
 
-Every builder draws one object from a generator: it stands on z = 0 at the origin and shows its face toward -y.
+Every builder draws one object from a generator: it stands on z = 0 at the origin and shows its face toward
+-y.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ def _solid(srgb: tuple[int | float, ...], grain: float = 0.12, scale: float = 20
     return Layer(material)
 
 
-CAR_COLOURS = [(28, 28, 31), (200, 202, 205), (120, 124, 130), (225, 226, 226), (110, 22, 26), (34, 52, 98), (60, 74, 66)]
+CAR_COLOURS = [
+    (28, 28, 31),
+    (200, 202, 205),
+    (120, 124, 130),
+    (225, 226, 226),
+    (110, 22, 26),
+    (34, 52, 98),
+    (60, 74, 66),
+]
 
 
 def car(rng: np.random.Generator) -> Mesh:
@@ -37,7 +46,11 @@ def car(rng: np.random.Generator) -> Mesh:
     colour = linear(CAR_COLOURS[rng.integers(len(CAR_COLOURS))])
     glass, dark = linear((46, 54, 62)), linear((22, 22, 24))
     lamp, tail = linear((235, 235, 225)), linear((170, 24, 24))
-    length, width, roof = float(rng.uniform(3.9, 4.6)), float(rng.uniform(1.68, 1.8)), float(rng.uniform(1.40, 1.58))
+    length, width, roof = (
+        float(rng.uniform(3.9, 4.6)),
+        float(rng.uniform(1.68, 1.8)),
+        float(rng.uniform(1.40, 1.58)),
+    )
     s = np.linspace(-0.5, 0.5, 41)
     belt = 0.86 + 0.06 * np.cos(np.pi * s) - 0.10 * np.clip((np.abs(s) - 0.42) / 0.08, 0, 1) ** 2
     cabin = np.interp(s, [-0.5, -0.28, -0.14, 0.2, 0.36, 0.45, 0.5], [0, 0, 1, 1, 0.25, 0.02, 0])
@@ -59,7 +72,9 @@ def car(rng: np.random.Generator) -> Mesh:
         cab, b, t = np.interp(sx, s, cabin), np.interp(sx, s, belt), np.interp(sx, s, top)
         side = np.abs(p[:, 1]) > width / 2 * 0.70
         # Paint mirrors the street below and the sky above; so does glass, in slanted patches.
-        mirror = 0.78 + 0.34 * np.clip((p[:, 2] - 0.35) / 0.6, 0, 1) + 0.10 * noise3(p * np.array([1.7, 1.7, 5.0]))
+        mirror = (
+            0.78 + 0.34 * np.clip((p[:, 2] - 0.35) / 0.6, 0, 1) + 0.10 * noise3(p * np.array([1.7, 1.7, 5.0]))
+        )
         out = (colour * mirror[:, None] + 0.012).astype(np.float32)
         patch = noise3(np.stack([p[:, 0] * 2.2 + p[:, 2] * 2.0, p[:, 1] * 1.5, p[:, 2] * 1.2], 1))
         pane_colour = mix(glass, linear((132, 148, 160)), np.clip(1.9 * (patch - 0.42), 0, 0.75))
@@ -73,10 +88,18 @@ def car(rng: np.random.Generator) -> Mesh:
         out = np.where((window | front)[:, None], pane_colour, out)
         out[rim] = dark
         out[p[:, 2] < 0.30] = dark
-        seam = ((np.abs(sx - 0.03) < 0.003) | (np.abs(sx + 0.2) < 0.003) | (np.abs(sx - 0.24) < 0.003)) & (p[:, 2] < b) & side
+        seam = (
+            ((np.abs(sx - 0.03) < 0.003) | (np.abs(sx + 0.2) < 0.003) | (np.abs(sx - 0.24) < 0.003))
+            & (p[:, 2] < b)
+            & side
+        )
         bonnet = (np.abs(sx + 0.27) < 0.004) | (np.abs(sx - 0.40) < 0.004)
         out[seam | (bonnet & (p[:, 2] > 0.6) & (cab < 0.3))] *= 0.4
-        handle = side & (np.abs(p[:, 2] - 0.74) < 0.018) & ((np.abs(sx - 0.0) < 0.018) | (np.abs(sx - 0.21) < 0.018))
+        handle = (
+            side
+            & (np.abs(p[:, 2] - 0.74) < 0.018)
+            & ((np.abs(sx - 0.0) < 0.018) | (np.abs(sx - 0.21) < 0.018))
+        )
         out[handle] = 0.35
         strip = side & (np.abs(p[:, 2] - 0.48) < 0.022)
         out[strip] = dark
@@ -103,7 +126,11 @@ def car(rng: np.random.Generator) -> Mesh:
 
     for sx in (-0.31, 0.30):
         for sy in (-1, 1):
-            wheel = lathe([(0.001, -0.11), (0.30, -0.11), (0.32, 0.0), (0.30, 0.11), (0.001, 0.11)], Layer(tyre), columns=22)
+            wheel = lathe(
+                [(0.001, -0.11), (0.30, -0.11), (0.32, 0.0), (0.30, 0.11), (0.001, 0.11)],
+                Layer(tyre),
+                columns=22,
+            )
             turn = np.array([[1, 0, 0], [0, 0, -1.0], [0, 1, 0]])
             parts.append(wheel.moved(turn, np.array([sx * length, sy * (width / 2 - 0.08), 0.32])))
     return join(parts)
@@ -113,7 +140,9 @@ def pole(rng: np.random.Generator) -> Mesh:
     """A lamp post or pillar."""
     radius = float(rng.uniform(0.09, 0.24))
     srgb = [(116, 120, 122), (52, 62, 56), (150, 148, 140), (70, 70, 74)][rng.integers(4)]
-    post = lathe([(radius * 1.25, 0), (radius * 1.2, 0.25), (radius, 0.32), (radius, 3.6)], _solid(srgb), columns=22)
+    post = lathe(
+        [(radius * 1.25, 0), (radius * 1.2, 0.25), (radius, 0.32), (radius, 3.6)], _solid(srgb), columns=22
+    )
     if rng.random() < 0.35:
         sticker = linear([(190, 170, 60), (200, 200, 195), (150, 50, 50)][rng.integers(3)])
         inner = post.layers[0].material
@@ -123,7 +152,16 @@ def pole(rng: np.random.Generator) -> Mesh:
             out[(np.abs(p[:, 2] - 1.25) < 0.22) & (p[:, 1] < 0)] = sticker
             return out
 
-        post = Mesh(post.points, post.normals, post.faces, post.solid, post.clip, post.face_layer, post.two_sided, (Layer(material),))
+        post = Mesh(
+            post.points,
+            post.normals,
+            post.faces,
+            post.solid,
+            post.clip,
+            post.face_layer,
+            post.two_sided,
+            (Layer(material),),
+        )
     return post
 
 
@@ -142,20 +180,35 @@ def _leaves(light: tuple[int, int, int], dark: tuple[int, int, int]) -> Callable
     return material
 
 
-GREENS = [((96, 132, 58), (24, 44, 20)), ((70, 112, 60), (18, 38, 24)), ((128, 140, 66), (40, 52, 24)), ((140, 110, 52), (60, 44, 22))]
+GREENS = [
+    ((96, 132, 58), (24, 44, 20)),
+    ((70, 112, 60), (18, 38, 24)),
+    ((128, 140, 66), (40, 52, 24)),
+    ((140, 110, 52), (60, 44, 22)),
+]
 
 
 def _blob(size: tuple[float | int, ...], layer: Layer, rng: np.random.Generator, rough: float) -> Mesh:
     mesh = superquadric(size, layer, power=0.8, columns=40, rows=25)
     shift = rng.uniform(0, 60, 3)
-    bump = noise3(mesh.points * 5 + shift) + 0.6 * noise3(mesh.points * 13 + shift) + 0.35 * noise3(mesh.points * 30)
+    bump = (
+        noise3(mesh.points * 5 + shift)
+        + 0.6 * noise3(mesh.points * 13 + shift)
+        + 0.35 * noise3(mesh.points * 30)
+    )
     points = mesh.points * (1 + rough * (bump[:, None] - 0.9))
     from .body import vertex_normals
 
     return Mesh(
-        points.astype(np.float32), vertex_normals(points, mesh.faces), mesh.faces, mesh.solid, mesh.clip, mesh.face_layer,
-        np.ones(len(mesh.faces), bool), mesh.layers,
-    )  # fmt: skip
+        points.astype(np.float32),
+        vertex_normals(points, mesh.faces),
+        mesh.faces,
+        mesh.solid,
+        mesh.clip,
+        mesh.face_layer,
+        np.ones(len(mesh.faces), bool),
+        mesh.layers,
+    )
 
 
 def tree(rng: np.random.Generator) -> Mesh:
@@ -163,13 +216,24 @@ def tree(rng: np.random.Generator) -> Mesh:
     r = float(rng.uniform(0.15, 0.28))
     angle = np.linspace(0, 2 * np.pi, 26, endpoint=False)
     z = np.array([0, 0.12, 0.35, 0.8, 1.4, 2.0, 2.6, 3.2])[:, None]
-    wobble = 1 + 0.12 * noise3(np.stack([np.cos(angle) * 2 + 9, np.sin(angle) * 2 + 9, 0 * angle + rng.uniform(0, 50)], 1))
+    wobble = 1 + 0.12 * noise3(
+        np.stack([np.cos(angle) * 2 + 9, np.sin(angle) * 2 + 9, 0 * angle + rng.uniform(0, 50)], 1)
+    )
     radius = r * np.array([1.6, 1.25, 1.06, 1, 0.97, 0.95, 0.95, 1.0])[:, None] * wobble
     lean = 0.05 * z * rng.uniform(-1, 1)
-    trunk = grid_surface(np.stack([radius * np.cos(angle) + lean, radius * np.sin(angle), z + 0 * angle], -1), Layer(_bark), wrap=True)
+    trunk = grid_surface(
+        np.stack([radius * np.cos(angle) + lean, radius * np.sin(angle), z + 0 * angle], -1),
+        Layer(_bark),
+        wrap=True,
+    )
     crown = Layer(_leaves(*GREENS[rng.integers(4)]))
     balls = [
-        _at(_blob((1.7, 1.7, 1.3), crown, rng, 0.28), float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.4, 0.4)), float(rng.uniform(3.0, 3.7)))
+        _at(
+            _blob((1.7, 1.7, 1.3), crown, rng, 0.28),
+            float(rng.uniform(-0.8, 0.8)),
+            float(rng.uniform(-0.4, 0.4)),
+            float(rng.uniform(3.0, 3.7)),
+        )
         for _ in range(4)
     ]
     return join([trunk, *balls])
@@ -182,7 +246,14 @@ def bush(rng: np.random.Generator) -> Mesh:
     parts = [_at(_blob((1.1, 0.8, 1.25 * high), layer, rng, 0.3), 0, 0, 0.45 * high)]
     for _ in range(2):
         x = float(rng.uniform(-0.55, 0.55))
-        parts.append(_at(_blob((0.8, 0.7, 0.9 * high), layer, rng, 0.3), x, float(rng.uniform(-0.15, 0.15)), 0.35 * high))
+        parts.append(
+            _at(
+                _blob((0.8, 0.7, 0.9 * high), layer, rng, 0.3),
+                x,
+                float(rng.uniform(-0.15, 0.15)),
+                0.35 * high,
+            )
+        )
     return join(parts)
 
 
@@ -205,7 +276,10 @@ def wall(rng: np.random.Generator) -> Mesh:
     high = float(rng.uniform(0.75, 1.15))
     kind = rng.integers(3)
     stone = linear([(138, 136, 130), (150, 92, 70), (112, 108, 104)][kind])
-    body = box((2.6, 0.24, high), Layer(_masonry(stone, 0.5 * stone + 0.08, [0.34, 0.22, 0.45][kind], [0.16, 0.075, 0.2][kind])))
+    body = box(
+        (2.6, 0.24, high),
+        Layer(_masonry(stone, 0.5 * stone + 0.08, [0.34, 0.22, 0.45][kind], [0.16, 0.075, 0.2][kind])),
+    )
     return join([body, _at(box((2.66, 0.32, 0.07), _solid((160, 158, 152))), 0, 0, high)])
 
 
@@ -227,7 +301,9 @@ def barrier(rng: np.random.Generator) -> Mesh:
 
 def sign(rng: np.random.Generator) -> Mesh:
     """A pavement board with lines of print."""
-    face = linear([(58, 112, 176), (36, 38, 40), (170, 60, 50), (214, 196, 120), (60, 116, 78)][rng.integers(5)])
+    face = linear(
+        [(58, 112, 176), (36, 38, 40), (170, 60, 50), (214, 196, 120), (60, 116, 78)][rng.integers(5)]
+    )
     ink = linear((230, 230, 224)) if face.mean() < 0.3 else linear((40, 36, 34))
     high, wide = float(rng.uniform(0.9, 1.25)), float(rng.uniform(0.6, 0.85))
     seed = rng.uniform(0, 60)
@@ -247,7 +323,9 @@ def sign(rng: np.random.Generator) -> Mesh:
     lean = np.radians(12)
     tilt = np.array([[1, 0, 0], [0, np.cos(lean), np.sin(lean)], [0, -np.sin(lean), np.cos(lean)]])
     back = np.array([[1, 0, 0], [0, np.cos(lean), -np.sin(lean)], [0, np.sin(lean), np.cos(lean)]])
-    return join([board.moved(tilt, np.array([0, -0.2, 0.0])), board.moved(back @ rz(180), np.array([0, 0.2, 0.0]))])
+    return join(
+        [board.moved(tilt, np.array([0, -0.2, 0.0])), board.moved(back @ rz(180), np.array([0, 0.2, 0.0]))]
+    )
 
 
 def bin_(rng: np.random.Generator) -> Mesh:
@@ -258,7 +336,18 @@ def bin_(rng: np.random.Generator) -> Mesh:
         lid = superquadric((0.66, 0.74, 0.12), _solid(tuple(0.8 * c for c in srgb)), power=0.3)
         return join([_at(body, 0, 0, 0.55), _at(lid, 0, 0, 1.08)])
     r = float(rng.uniform(0.24, 0.32))
-    return lathe([(r * 0.9, 0), (r, 0.08), (r, 0.86), (r * 1.08, 0.88), (r * 1.06, 0.97), (0.6 * r, 1.06), (0.001, 1.08)], _solid(srgb))
+    return lathe(
+        [
+            (r * 0.9, 0),
+            (r, 0.08),
+            (r, 0.86),
+            (r * 1.08, 0.88),
+            (r * 1.06, 0.97),
+            (0.6 * r, 1.06),
+            (0.001, 1.08),
+        ],
+        _solid(srgb),
+    )
 
 
 def suitcase(rng: np.random.Generator) -> Mesh:
@@ -272,10 +361,20 @@ def suitcase(rng: np.random.Generator) -> Mesh:
             return colour * (1 - 0.35 * rib)[:, None]
 
         high = float(rng.uniform(0.62, 0.82))
-        shell = _at(superquadric((0.48, 0.28, high), Layer(material, gloss=0.2), power=0.22), 0, 0, 0.06 + high / 2)
+        shell = _at(
+            superquadric((0.48, 0.28, high), Layer(material, gloss=0.2), power=0.22), 0, 0, 0.06 + high / 2
+        )
         rods = [_at(box((0.02, 0.02, 0.34), _solid((130, 130, 132))), x, 0.06, high) for x in (-0.12, 0.12)]
         grip = _at(box((0.27, 0.03, 0.03), _solid((30, 30, 32))), 0, 0.06, high + 0.33)
-        parts.append(_at(join([shell, *rods, grip]), 0.55 * i - 0.1, float(rng.uniform(-0.1, 0.1)), 0, float(rng.uniform(-25, 25))))
+        parts.append(
+            _at(
+                join([shell, *rods, grip]),
+                0.55 * i - 0.1,
+                float(rng.uniform(-0.1, 0.1)),
+                0,
+                float(rng.uniform(-25, 25)),
+            )
+        )
     return join(parts)
 
 

@@ -1,4 +1,5 @@
-"""What is in a set: presets, protocols, and the list of pictures with their names and seeds, before any is rendered."""
+"""What is in a set: presets, protocols, and the list of pictures with their names and seeds, before any is
+rendered."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 SPLITS = (TRAIN, QUERY, GALLERY)
 PROTOCOLS = ("holistic", "occluded")
 STREAMS = {"holistic": 1, "occluded": 2}  # a protocol's place in the seeds: never change, never reuse
-PASSERS_BY = 64
 DISTRACTOR, JUNK = 0, -1
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes of a set. Identities count once; pictures an identity; strangers are distractors, each in one picture."""
+    """Sizes of a set: identities, pictures of each, strangers (distractors, each in one picture), junk boxes,
+    cameras, pixels, and the size of the cameras' empty views against the full frame."""
 
     train_identities: int
     test_identities: int
@@ -96,7 +97,8 @@ def duke_name(identity: int, camera: int, frame: int) -> str:
 
 
 class _Namer:
-    """Frame numbers that rise with the pictures of a camera, as recorded video's would; never the same twice."""
+    """Frame numbers that rise with the pictures of a camera, as recorded video's would; never the same
+    twice."""
 
     def __init__(self, protocol: str, rng: np.random.Generator) -> None:
         self.protocol, self.rng = protocol, rng
@@ -117,10 +119,11 @@ class _Namer:
 def plan_items(protocol: str, preset: Preset, seed: int) -> list[Item]:
     """Every picture of a set, in a fixed order.
 
-    Training and test identities are disjoint; an identity is seen by up to six cameras, each query's identity also by
-    other cameras in the gallery. Occluded: every query, one gallery picture in ten, 15 % of training. Strangers are
-    distractors: identity 0000 in Market-1501's naming, single-picture identities in Occluded-Duke's. Junk (bad boxes,
-    identity -1) exists in Market-1501's naming only; the occluded protocol gets strangers instead.
+    Training and test identities are disjoint; an identity is seen by up to six cameras, each query's identity
+    also by other cameras in the gallery. Occluded: every query, one gallery picture in ten, 15 % of training.
+    Strangers are distractors: identity 0000 in Market-1501's naming, single-picture identities in
+    Occluded-Duke's. Junk (bad boxes, identity -1) exists in Market-1501's naming only; the occluded protocol
+    gets strangers instead.
     """
     rng = np.random.default_rng([seed, STREAMS[protocol], 0])
     name = _Namer(protocol, rng)
@@ -128,11 +131,24 @@ def plan_items(protocol: str, preset: Preset, seed: int) -> list[Item]:
     items: list[Item] = []
     taken: dict[tuple[int, int], int] = {}
 
-    def add(split: str, identity: int, person: int, camera: int, occluded: bool, bad_box: bool = False) -> None:
+    def add(
+        split: str, identity: int, person: int, camera: int, occluded: bool, bad_box: bool = False
+    ) -> None:
         k = taken.get((person, camera), 0)
         taken[person, camera] = k + 1
         box = 0 if split == QUERY else int(rng.integers(1, 7))
-        items.append(Item(split, name(identity, camera, box), identity, person, camera, k, occluded and not market, bad_box))
+        items.append(
+            Item(
+                split,
+                name(identity, camera, box),
+                identity,
+                person,
+                camera,
+                k,
+                occluded and not market,
+                bad_box,
+            )
+        )
 
     def cameras_of(pictures: int, most: int) -> np.ndarray:
         chosen = rng.permutation(preset.cameras)[: min(most, preset.cameras)]

@@ -1,7 +1,7 @@
 """Poses: an eight-knot gait cycle, arm variants and standing, as rotations of the 22 bones.
 
-Limbs are aimed, not turned: each limb bone gets the smallest rotation that takes its rest direction to a wanted
-direction, given in the torso's frame (-y forward, +x left, +z up).
+Limbs are aimed, not turned: each limb bone gets the smallest rotation that takes its rest direction to a
+wanted direction, given in the torso's frame (-y forward, +x left, +z up).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from .body import BakedBody
 
-# Sagittal angles in degrees over one stride (0: this heel strikes), flexion positive; after textbook gait curves.
+# Sagittal angles in degrees over one stride (at 0 this heel strikes), flexion positive; textbook gait curves.
 HIP = np.array([30.0, 24.0, 8.0, -8.0, -14.0, 2.0, 26.0, 33.0])
 KNEE = np.array([4.0, 17.0, 8.0, 5.0, 30.0, 60.0, 48.0, 12.0])
 ANKLE = np.array([0.0, -4.0, 5.0, 10.0, -14.0, -6.0, 0.0, 2.0])
@@ -44,7 +44,9 @@ def _cycle(knots: np.ndarray, phase: float) -> float:
     p = knots[np.arange(i - 1, i + 3) % len(knots)]
     return float(
         p[1]
-        + 0.5 * f * (p[2] - p[0] + f * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + f * (3 * (p[1] - p[2]) + p[3] - p[0])))
+        + 0.5
+        * f
+        * (p[2] - p[0] + f * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + f * (3 * (p[1] - p[2]) + p[3] - p[0])))
     )
 
 

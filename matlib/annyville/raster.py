@@ -1,7 +1,8 @@
 """Deterministic z-buffer in numpy: triangles to spans, spans to fragments, fragments to the nearest triangle.
 
-Screen space: x to the right, y down, pixel (i, j) has its centre at (j + 0.5, i + 0.5). The inverse of the depth and
-anything divided by the depth are affine over a triangle's picture, so each is three numbers a triangle.
+Screen space: x to the right, y down, pixel (i, j) has its centre at (j + 0.5, i + 0.5). The inverse of the
+depth and anything divided by the depth are affine over a triangle's picture, so each is three numbers a
+triangle.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ DEPTH_SCALE = float(2**41)  # inverse depths up to 4 / m fit beside the triangle
 class Fragments:
     """The winning triangle of each covered pixel.
 
-    pixels: flat indices, ascending (N,); triangles: (N,); weights: perspective-correct barycentric weights (N, 3);
-    depth: metres along the optical axis (N,).
+    pixels: flat indices, ascending (N,); triangles: (N,); weights: perspective-correct barycentric weights
+    (N, 3); depth: metres along the optical axis (N,).
     """
 
     pixels: Int[np.ndarray, "n"]
@@ -28,11 +29,18 @@ class Fragments:
     weights: Float[np.ndarray, "n 3"]
     depth: Float[np.ndarray, "n"]
 
+    def where(self, keep: Bool[np.ndarray, "n"]) -> Fragments:
+        """The fragments for which `keep` holds."""
+        return Fragments(self.pixels[keep], self.triangles[keep], self.weights[keep], self.depth[keep])
+
 
 def _planes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Barycentric functions p (3, 3, F) of triangles with corners x, y (3, F): weight_i = p[i, 0] x + p[i, 1] y + p[i, 2]."""
+    """Barycentric functions p (3, 3, F) of triangles with corners x, y (3, F): weight_i = p[i, 0] x + p[i, 1]
+    y + p[i, 2]."""
     following, last = [1, 2, 0], [2, 0, 1]
-    planes = np.stack([y[following] - y[last], x[last] - x[following], x[following] * y[last] - x[last] * y[following]], 1)
+    planes = np.stack(
+        [y[following] - y[last], x[last] - x[following], x[following] * y[last] - x[last] * y[following]], 1
+    )
     return planes / (planes[0, 2] + planes[1, 2] + planes[2, 2])
 
 
@@ -50,9 +58,15 @@ def _largest(rows: np.ndarray) -> np.ndarray:
 
 
 def _affine(
-    planes: np.ndarray, corner_values: np.ndarray, owner: np.ndarray, yc: np.ndarray, count: np.ndarray, xc: np.ndarray
+    planes: np.ndarray,
+    corner_values: np.ndarray,
+    owner: np.ndarray,
+    yc: np.ndarray,
+    count: np.ndarray,
+    xc: np.ndarray,
 ) -> np.ndarray:
-    """Values at fragments of the affine functions that take `corner_values` (3, F) at the triangles' corners."""
+    """Values at fragments of the affine functions that take `corner_values` (3, F) at the triangles'
+    corners."""
     plane = planes[0] * corner_values[0] + planes[1] * corner_values[1] + planes[2] * corner_values[2]
     return np.repeat(plane[1][owner] * yc + plane[2][owner], count) + np.repeat(plane[0][owner], count) * xc
 
@@ -69,10 +83,10 @@ def rasterize(
 ) -> Fragments:
     """Visible fragments of a triangle soup.
 
-    A fragment counts where every channel of `clip`, interpolated in perspective, is positive. Triangles that turn
-    their back (counter-clockwise in a frame whose y points down) are dropped unless `two_sided` says otherwise; with
-    `two_sided` None all are kept. A triangle with a corner whose inverse depth is not positive is dropped. Ties go to
-    the higher triangle number.
+    A fragment counts where every channel of `clip`, interpolated in perspective, is positive. Triangles that
+    turn their back (counter-clockwise in a frame whose y points down) are dropped unless `two_sided` says
+    otherwise; with `two_sided` None all are kept. A triangle with a corner whose inverse depth is not
+    positive is dropped. Ties go to the higher triangle number.
     """
     corner_ids = faces.T
     px, py = xy[:, 0].astype(np.float64), xy[:, 1].astype(np.float64)
@@ -89,8 +103,8 @@ def rasterize(
     corner_ids, top, rows = corner_ids[:, index], top[index], (bottom - top)[index] + 1
     planes = _planes(x[:, index], y[:, index])
 
-    # One entry a (triangle, row): the span where all three weights are >= 0. Repeats and flat arrays, not fancy
-    # indexing, carry a triangle's numbers to its rows and a row's to its fragments: that is where the time goes.
+    # One entry a (triangle, row): the span where all three weights are >= 0. Repeats and flat arrays, not
+    # fancy indexing, carry a triangle's numbers to its rows and a row's to its fragments: twice as fast.
     yc = _count_up(top, rows) + 0.5
     left = np.zeros(len(yc))
     right = np.full(len(yc), float(width))
@@ -118,7 +132,9 @@ def rasterize(
             where = (_smallest(value) <= 0)[owner]  # only triangles on a border need a look at each fragment
             if where.any():
                 among = np.flatnonzero(np.repeat(where, count))
-                kept = _affine(planes, iz_corners * value, owner[where], yc[where], count[where], xc[among]) > 0
+                kept = (
+                    _affine(planes, iz_corners * value, owner[where], yc[where], count[where], xc[among]) > 0
+                )
                 inside[among[~kept]] = False
         pixel, inverse, local = pixel[inside], inverse[inside], local[inside]
     key = ((inverse * DEPTH_SCALE).astype(np.int64) << TRIANGLE_BITS) | local
@@ -133,4 +149,6 @@ def rasterize(
         plane = planes[i]
         weights[i] = (plane[0][local] * qx + plane[1][local] * qy + plane[2][local]) * iz_corners[i][local]
     total = weights[0] + weights[1] + weights[2]
-    return Fragments(hit, index[local], (weights / total).T.astype(np.float32), (1 / total).astype(np.float32))
+    return Fragments(
+        hit, index[local], (weights / total).T.astype(np.float32), (1 / total).astype(np.float32)
+    )

@@ -17,11 +17,24 @@ from .occluders import BUILDERS, umbrella
 from .pose import Pose, rz
 from .raster import Fragments, rasterize
 from .shading import shade
+from .truth import HIDDEN, OCCLUDER
 from .wardrobe import Person, body_part
 
 SUPERSAMPLING = 1.5
-HIDDEN, OCCLUDER = 64, 128
-OCCLUDER_KINDS = ("person", "car", "pole", "tree", "bush", "wall", "barrier", "sign", "bin", "suitcase", "umbrella")
+PASSERS_BY = 64  # persons who only walk past or stand in the way
+OCCLUDER_KINDS = (
+    "person",
+    "car",
+    "pole",
+    "tree",
+    "bush",
+    "wall",
+    "barrier",
+    "sign",
+    "bin",
+    "suitcase",
+    "umbrella",
+)
 OCCLUDER_ODDS = np.array([0.26, 0.13, 0.09, 0.07, 0.10, 0.09, 0.08, 0.07, 0.04, 0.04, 0.03])
 KEYPOINT_TOLERANCE = 0.17  # metres: a keypoint lies inside the body, behind the surface that shows it
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
@@ -31,7 +44,8 @@ MOST_INCIDENTAL = 0.05  # passers-by may hide this much of a person who counts a
 
 @dataclass(frozen=True)
 class Picture:
-    """A written image and its truth. jpeg: the file's bytes; mask: parts (H, W); keypoints (17, 3): x, y, visibility."""
+    """A written image and its truth. jpeg: the file's bytes; mask: parts (H, W); keypoints (17, 3): x, y,
+    visibility."""
 
     jpeg: bytes
     mask: UInt8[np.ndarray, "h w"]
@@ -44,13 +58,24 @@ class Picture:
 
 @dataclass(frozen=True)
 class Crop:
-    """A window of the frame, rendered at height x width pixels. left, top, scale: render = (frame - corner) * scale."""
+    """A window of the frame, rendered at height x width pixels. left, top, scale: render = (frame - corner) *
+    scale."""
 
     left: float
     top: float
     scale: float
     height: int
     width: int
+
+    @property
+    def right(self) -> float:
+        """The frame's x at the right edge."""
+        return self.left + self.width / self.scale
+
+    @property
+    def bottom(self) -> float:
+        """The frame's y at the lower edge."""
+        return self.top + self.height / self.scale
 
     def pixels(self, frame_xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """Render pixels of frame pixels."""
@@ -60,7 +85,12 @@ class Crop:
 class Town:
     """What the pictures of one process share: backgrounds, and persons as they are drawn from their seeds."""
 
-    def __init__(self, background: Callable[[int], np.ndarray], person: Callable[[int], Person], cameras: tuple[Camera, ...]) -> None:
+    def __init__(
+        self,
+        background: Callable[[int], np.ndarray],
+        person: Callable[[int], Person],
+        cameras: tuple[Camera, ...],
+    ) -> None:
         self.background, self.person, self.cameras = background, person, cameras
 
 
@@ -114,11 +144,20 @@ def _place(person: Person, pose: Pose, heading: float, at: np.ndarray) -> tuple[
 def _raster(mesh: Mesh, camera: Camera, crop: Crop) -> Fragments:
     xy, depth = camera.project(mesh.points)
     visible = (depth > 0.3).astype(float)
-    return rasterize(crop.pixels(xy), visible / depth, mesh.faces, crop.height, crop.width, clip=mesh.clip, two_sided=mesh.two_sided)
+    return rasterize(
+        crop.pixels(xy),
+        visible / depth,
+        mesh.faces,
+        crop.height,
+        crop.width,
+        clip=mesh.clip,
+        two_sided=mesh.two_sided,
+    )
 
 
 def _draw_crop(frame_xy: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Crop:
-    """A detector's box: the person's extent with a margin, shifted and scaled at random, in the wanted aspect."""
+    """A detector's box: the person's extent with a margin, shifted and scaled at random, in the wanted
+    aspect."""
     low, high = frame_xy.min(0), frame_xy.max(0)
     tall = (high[1] - low[1]) * rng.uniform(1.02, 1.13)
     wide = tall * width / height
@@ -148,20 +187,34 @@ def _shadow(meshes: list[Mesh], camera: Camera, crop: Crop) -> np.ndarray:
     hard, soft = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
     for mesh in meshes:
         points = mesh.points[::2]
-        for target, direction, most in ((hard, sun / max(sun[2], 0.3), 9.0), (soft, np.array([0, 0, 1.0]), 0.35)):
+        for target, direction, most in (
+            (hard, sun / max(sun[2], 0.3), 9.0),
+            (soft, np.array([0, 0, 1.0]), 0.35),
+        ):
             low = points[points[:, 2] < most]
             spot, depth = camera.project(low - direction * low[:, 2:])
             ij = np.floor(crop.pixels(spot) / 4).astype(np.int64)
             ok = (ij[:, 0] >= 0) & (ij[:, 0] < w) & (ij[:, 1] >= 0) & (ij[:, 1] < h) & (depth > 0.5)
             target[ij[ok, 1], ij[ok, 0]] = 255
-    sharp = np.asarray(Image.fromarray(hard).filter(ImageFilter.BoxBlur(1)).resize((crop.width, crop.height), Image.Resampling.BILINEAR))
-    dim = np.asarray(Image.fromarray(soft).filter(ImageFilter.GaussianBlur(2)).resize((crop.width, crop.height), Image.Resampling.BILINEAR))
+    sharp = np.asarray(
+        Image.fromarray(hard)
+        .filter(ImageFilter.BoxBlur(1))
+        .resize((crop.width, crop.height), Image.Resampling.BILINEAR)
+    )
+    dim = np.asarray(
+        Image.fromarray(soft)
+        .filter(ImageFilter.GaussianBlur(2))
+        .resize((crop.width, crop.height), Image.Resampling.BILINEAR)
+    )
     share = camera.sun_strength / (camera.sun_strength + 1.8 * camera.sky_strength)
-    return np.maximum(share * 0.95 * np.minimum(sharp / 190.0, 1), 0.45 * np.minimum(dim / 150.0, 1)).astype(np.float32)
+    return np.maximum(share * 0.95 * np.minimum(sharp / 190.0, 1), 0.45 * np.minimum(dim / 150.0, 1)).astype(
+        np.float32
+    )
 
 
 def _silhouette(mesh: Mesh, camera: Camera, crop: Crop) -> Float[np.ndarray, "h w"]:
-    """Where a mesh is seen, as 0 and 1. Fine meshes are splatted, which is quicker and exact enough to plan with."""
+    """Where a mesh is seen, as 0 and 1. Fine meshes are splatted, which is quicker and exact enough to plan
+    with."""
     h, w = crop.height, crop.width
     drawn = np.zeros((h, w), np.uint8)
     if len(mesh.points) < 5000:
@@ -175,17 +228,28 @@ def _silhouette(mesh: Mesh, camera: Camera, crop: Crop) -> Float[np.ndarray, "h 
     return np.asarray(closed, np.float32)
 
 
-def _overlap_shift(target: np.ndarray, mesh: Mesh, camera: Camera, crop: Crop, wanted: float, depth: float, rng: np.random.Generator) -> float | None:
+def _overlap_shift(
+    target: np.ndarray,
+    mesh: Mesh,
+    camera: Camera,
+    crop: Crop,
+    wanted: float,
+    depth: float,
+    rng: np.random.Generator,
+) -> float | None:
     """Sideways move in metres that makes the mesh hide about the `wanted` share of the target.
 
-    target: the target's mask at a quarter of the crop's size. The mesh is drawn once on a canvas three times as
-    wide; the overlap for every shift of whole pixels is then a sum over columns.
+    target: the target's mask at a quarter of the crop's size. The mesh is drawn once on a canvas three times
+    as wide; the overlap for every shift of whole pixels is then a sum over columns.
     """
     h, w = target.shape
     wide = Crop(crop.left - crop.width / crop.scale, crop.top, crop.scale / 4, h, 3 * w)
     drawn = _silhouette(mesh, camera, wide)
     columns = np.flatnonzero(target.any(0))
-    share = np.array([(drawn[:, s + columns] * target[:, columns]).sum() for s in range(2 * w + 1)]) / target.sum()
+    share = (
+        np.array([(drawn[:, s + columns] * target[:, columns]).sum() for s in range(2 * w + 1)])
+        / target.sum()
+    )
     near = np.flatnonzero(np.abs(share - wanted) < 0.05)
     if not len(near):
         return None
@@ -195,7 +259,7 @@ def _overlap_shift(target: np.ndarray, mesh: Mesh, camera: Camera, crop: Crop, w
 
 def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: float) -> Mesh:
     if kind in ("person", "umbrella"):
-        person = town.person(-1 - int(rng.integers(64)))
+        person = town.person(-1 - int(rng.integers(PASSERS_BY)))
         pose = draw_pose(person, rng)
         if kind == "umbrella":
             pose = Pose(pose.walking, pose.phase, "strap", "swing", pose.head_yaw, pose.head_pitch, pose.lean)
@@ -203,7 +267,12 @@ def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: flo
         if kind == "umbrella":
             return join([mesh, umbrella(rng).moved(np.eye(3), keys[9] + np.array([0, 0, 0.12]))])
         return mesh
-    yaw = {"car": 90 * rng.integers(0, 4) + rng.normal(0, 15), "wall": rng.normal(0, 8), "barrier": rng.normal(0, 14), "sign": rng.normal(0, 25)}
+    yaw = {
+        "car": 90 * rng.integers(0, 4) + rng.normal(0, 15),
+        "wall": rng.normal(0, 8),
+        "barrier": rng.normal(0, 14),
+        "sign": rng.normal(0, 25),
+    }
     return BUILDERS[kind](rng).moved(rz(float(yaw.get(kind, rng.uniform(0, 360)))), np.zeros(3))
 
 
@@ -236,7 +305,9 @@ def _cut_background(background: UInt8[np.ndarray, "h w 3"], crop: Crop) -> Image
     piece = Image.fromarray(np.ascontiguousarray(background[rows][:, columns]))
     dx, dy = 1 - np.floor(x0), 1 - np.floor(y0)
     extent = (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
-    return piece.transform((crop.width, crop.height), Image.Transform.EXTENT, extent, Image.Resampling.BILINEAR)
+    return piece.transform(
+        (crop.width, crop.height), Image.Transform.EXTENT, extent, Image.Resampling.BILINEAR
+    )
 
 
 @dataclass(frozen=True)
@@ -274,7 +345,9 @@ def _look(view: _View, others: list[Mesh], placed: tuple[str, Mesh] | None) -> _
     fragments = _raster(scene, view.camera, view.crop)
     other[fragments.pixels] = fragments.depth
     hidden = view.whole & (other < view.depth)
-    return _Others(scene, fragments, other, hidden, float(hidden.sum() / max(view.whole.sum(), 1)), kind, hider)
+    return _Others(
+        scene, fragments, other, hidden, float(hidden.sum() / max(view.whole.sum(), 1)), kind, hider
+    )
 
 
 def _occlude(view: _View, others: list[Mesh], rng: np.random.Generator) -> _Others | None:
@@ -294,7 +367,7 @@ def _bystanders(town: Town, camera: Camera, at: np.ndarray, rng: np.random.Gener
     """Passers-by behind the target, most of them partly in the crop."""
     out = []
     for _ in range(int(rng.choice([0, 1, 2], p=[0.62, 0.28, 0.10]))):
-        person = town.person(-1 - int(rng.integers(64)))
+        person = town.person(-1 - int(rng.integers(PASSERS_BY)))
         behind = float(rng.uniform(0.9, 4.0))
         side = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
         spot = at * (1 + behind / np.linalg.norm(at)) + np.array([side, 0, 0])
@@ -310,8 +383,11 @@ def _tone_curve(gamma: float) -> Float[np.ndarray, "4096"]:
     return (np.clip(x * (1 + 0.12 * x) / (1 + 0.32 * x**1.5), 0, 4) ** (gamma / 2.2)).astype(np.float32)
 
 
-def _sensor(light: Float[np.ndarray, "h w 3"], camera: Camera, crop: Crop, drift: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    """What the camera makes of the light: gain, white balance, vignette, shoulder, gamma, contrast, saturation."""
+def _sensor(
+    light: Float[np.ndarray, "h w 3"], camera: Camera, crop: Crop, drift: np.ndarray
+) -> UInt8[np.ndarray, "h w 3"]:
+    """What the camera makes of the light: gain, white balance, vignette, shoulder, gamma, contrast,
+    saturation."""
     gain = (camera.gain * np.array(camera.balance) * drift).astype(np.float32)
     y = crop.top + (np.arange(crop.height) + 0.5) / crop.scale
     x = crop.left + (np.arange(crop.width) + 0.5) / crop.scale
@@ -331,8 +407,11 @@ def _box_radius(sigma: float) -> float:
     return float((np.sqrt(12 * sigma**2 + 1) - 1) / 2)
 
 
-def _degrade(image: Image.Image, camera: Camera, native: float, size: tuple[int, int], rng: np.random.Generator) -> bytes:
-    """The way to the file: the box's own resolution, lens and motion blur, sharpening, noise, resizing, JPEG."""
+def _degrade(
+    image: Image.Image, camera: Camera, native: float, size: tuple[int, int], rng: np.random.Generator
+) -> bytes:
+    """The way to the file: the box's own resolution, lens and motion blur, sharpening, noise, resizing,
+    JPEG."""
     width, height = size
     rows = int(np.clip(native, 0.42 * height, image.height))
     blur = camera.blur * rng.uniform(0.5, 1.4)
@@ -351,7 +430,9 @@ def _degrade(image: Image.Image, camera: Camera, native: float, size: tuple[int,
     sigma = 0.6 * camera.noise * rng.uniform(0.6, 1.3)
     grain = sigma * rng.standard_normal(pixels.shape[:2], np.float32)[..., None]
     rows_, columns_ = (pixels.shape[0] + 1) // 2, (pixels.shape[1] + 1) // 2
-    tint = 0.8 * sigma * rng.standard_normal((rows_, columns_, 3), np.float32)  # coarser, as sensors smooth colour
+    tint = (
+        0.8 * sigma * rng.standard_normal((rows_, columns_, 3), np.float32)
+    )  # coarser, as sensors smooth colour
     grain = grain + tint.repeat(2, 0).repeat(2, 1)[: pixels.shape[0], : pixels.shape[1]]
     noisy = Image.fromarray(np.clip(np.round(pixels + grain), 0, 255).astype(np.uint8))
     out = noisy.resize(size, Image.Resampling.BICUBIC) if noisy.size != size else noisy
@@ -361,92 +442,139 @@ def _degrade(image: Image.Image, camera: Camera, native: float, size: tuple[int,
 
 
 def _keypoint_truth(
-    camera: Camera, crop: Crop, keys: np.ndarray, target_depth: np.ndarray, other_depth: np.ndarray, out_height: int
-) -> np.ndarray:
+    camera: Camera, crop: Crop, keys: np.ndarray, nearest: Float[np.ndarray, "h w"], out_height: int
+) -> Float[np.ndarray, "17 3"]:
+    """Pixels of the written image, and 2 where the nearest surface is the one around the keypoint, 1 where it
+    is hidden (by the person's own body too), 0 outside the crop."""
     xy, depth = camera.project(keys)
     spot = crop.pixels(xy)
-    factor = out_height / crop.height
     truth = np.zeros((len(keys), 3))
-    truth[:, :2] = spot * factor
+    truth[:, :2] = spot * (out_height / crop.height)
     j, i = np.floor(spot[:, 0]).astype(int), np.floor(spot[:, 1]).astype(int)
-    inside = (j >= 0) & (j < crop.width) & (i >= 0) & (i < crop.height)
-    for k in np.flatnonzero(inside):
-        nearest = min(target_depth[i[k], j[k]], other_depth[i[k], j[k]])
-        truth[k, 2] = 2 if nearest > depth[k] - KEYPOINT_TOLERANCE else 1
+    for k in np.flatnonzero((j >= 0) & (j < crop.width) & (i >= 0) & (i < crop.height)):
+        truth[k, 2] = 2 if nearest[i[k], j[k]] > depth[k] - KEYPOINT_TOLERANCE else 1
     return truth
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """A person who walks in a camera's view, framed, with everything else that is in the picture."""
+
+    mesh: Mesh
+    keypoints: np.ndarray
+    heading: float
+    fragments: Fragments
+    view: _View
+    bystanders: list[Mesh]
+    found: _Others
+
+    @property
+    def yaw(self) -> float:
+        """Degrees between the person's heading and the line to the camera, -180..180; 0 faces the camera."""
+        bearing = np.degrees(np.arctan2(self.view.at[0], self.view.at[1]))
+        return float((self.heading + bearing + 180) % 360 - 180)
+
+
+def _try_shot(
+    town: Town,
+    identity: int,
+    camera: Camera,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    occluded: bool,
+    bad_box: bool,
+) -> _Shot | None:
+    """One draw of place, pose, box and surroundings; None where it leaves the frame or the occlusion is not
+    as wanted."""
+    person = town.person(identity)
+    at, heading = _draw_place(camera, rng), _draw_heading(camera, rng)
+    mesh, keypoints = _place(person, draw_pose(person, rng), heading, at)
+    frame_xy, _ = camera.project(mesh.points)
+    box = _draw_crop(frame_xy, *size, rng)
+    if bad_box:
+        box = _spoil(box, rng)
+    if min(box.left, box.top) < -6 or box.right > FRAME_WIDTH + 6 or box.bottom > FRAME_HEIGHT + 6:
+        return None
+    fragments = _raster(mesh, camera, box)
+    whole = np.zeros(box.height * box.width, bool)
+    whole[fragments.pixels] = True
+    depth = np.full(len(whole), np.inf, np.float32)
+    depth[fragments.pixels] = fragments.depth
+    view = _View(town, camera, box, at, whole, depth)
+    bystanders = _bystanders(town, camera, at, rng)
+    found = _occlude(view, bystanders, rng) if occluded else _look(view, bystanders, None)
+    if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
+        return None
+    return _Shot(mesh, keypoints, heading, fragments, view, bystanders, found)
+
+
+def _expose(shot: _Shot, background: np.ndarray, rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
+    """The picture before it is degraded, and the parts of the target's pixels, whether hidden or not."""
+    view, found, mesh = shot.view, shot.found, shot.mesh
+    crop, camera = view.crop, view.camera
+    light = LINEAR[np.asarray(_cut_background(background, crop))].reshape(-1, 3)
+    casters = [mesh, *shot.bystanders] + ([found.hider] if found.hider is not None else [])
+    light = light * (1 - _shadow(casters, camera, crop).reshape(-1, 1))
+    offset = rng.uniform(0, 6.28, 3).astype(np.float32)
+    light[shot.fragments.pixels], solid, layer = shade(mesh, shot.fragments, camera, offset)
+    if found.scene is not None and found.fragments is not None:
+        front = found.fragments.where(
+            found.depth[found.fragments.pixels] < view.depth[found.fragments.pixels]
+        )
+        light[front.pixels] = shade(found.scene, front, camera, offset + 1)[0]
+    drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
+    override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
+    parts = np.where(override > 0, override, body_part(solid))
+    return Image.fromarray(_sensor(light.reshape(crop.height, crop.width, 3), camera, crop, drift)), parts
+
+
+def _truth_mask(shot: _Shot, parts: np.ndarray) -> UInt8[np.ndarray, "h w"]:
+    """Parts, hidden pixels of the target, and the occluder's other pixels, at the crop's size."""
+    view, found = shot.view, shot.found
+    mask = np.zeros(len(view.whole), np.uint8)
+    mask[shot.fragments.pixels] = parts
+    if found.scene is not None and found.fragments is not None and found.hider is not None:
+        first = len(found.scene.layers) - len(found.hider.layers)
+        pixels = found.fragments.pixels[found.scene.face_layer[found.fragments.triangles] >= first]
+        mask[pixels[found.depth[pixels] < view.depth[pixels]]] = OCCLUDER
+    mask[found.hidden] = HIDDEN
+    return mask.reshape(view.crop.height, view.crop.width)
+
+
 def render_picture(
-    town: Town, identity: int, camera_index: int, rng: np.random.Generator, height: int, width: int, *,
-    occluded: bool, bad_box: bool = False,
-) -> Picture:  # fmt: skip
+    town: Town,
+    identity: int,
+    camera_index: int,
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    occluded: bool,
+    bad_box: bool = False,
+) -> Picture:
     """Render identity `identity` (negative numbers are passers-by) before a camera.
 
-    With `occluded`, 20 to 70 % of the person's pixels inside the crop are hidden by something nearer. Everything
-    that is not the identity's own comes from `rng`. `bad_box` shifts and scales the box as a failing detector would.
+    With `occluded`, 20 to 70 % of the person's pixels inside the crop are hidden by something nearer.
+    Everything that is not the identity's own comes from `rng`. `bad_box` shifts and scales the box as a
+    failing detector would. Raises RuntimeError if 200 draws give no picture.
     """
-    camera, person = town.cameras[camera_index], town.person(identity)
-    background = town.background(camera_index)
-    for _ in range(50):
-        at, heading = _draw_place(camera, rng), _draw_heading(camera, rng)
-        mesh, keys = _place(person, draw_pose(person, rng), heading, at)
-        frame_xy, _ = camera.project(mesh.points)
-        box = _draw_crop(frame_xy, round(SUPERSAMPLING * height), round(SUPERSAMPLING * width), rng)
-        if bad_box:
-            box = _spoil(box, rng)
-        bottom, right = box.top + box.height / box.scale, box.left + box.width / box.scale
-        if min(box.left, box.top) < -6 or right > FRAME_WIDTH + 6 or bottom > FRAME_HEIGHT + 6:
-            continue
-        fragments = _raster(mesh, camera, box)
-        whole = np.zeros(box.height * box.width, bool)
-        whole[fragments.pixels] = True
-        depth = np.full(len(whole), np.inf, np.float32)
-        depth[fragments.pixels] = fragments.depth
-        others = _bystanders(town, camera, at, rng)
-        view = _View(town, camera, box, at, whole, depth)
-        found = _occlude(view, others, rng) if occluded else _look(view, others, None)
-        if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
-            continue
-        break
-    else:
-        raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} found in 50 tries")
-    scene, other_fragments, other = found.scene, found.fragments, found.depth
-    occluder, hider, hidden, occlusion = found.kind, found.hider, found.hidden, found.occlusion
-
-    offset = rng.uniform(0, 6.28, 3).astype(np.float32)
-    patch = _cut_background(background, box)
-    light = LINEAR[np.asarray(patch)].reshape(-1, 3)
-    casters = [mesh, *others] + ([hider] if hider is not None else [])
-    light = light * (1 - _shadow(casters, camera, box).reshape(-1, 1))
-    colour, solid, layer = shade(mesh, fragments, camera, offset)
-    light[fragments.pixels] = colour
-    if other_fragments is not None:
-        front = other[other_fragments.pixels] < depth[other_fragments.pixels]
-        kept = Fragments(
-            other_fragments.pixels[front], other_fragments.triangles[front], other_fragments.weights[front], other_fragments.depth[front]
-        )
-        light[kept.pixels] = shade(scene, kept, camera, offset + 1)[0]
-    drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
-    image = Image.fromarray(_sensor(light.reshape(box.height, box.width, 3), camera, box, drift))
-
-    override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
-    mask = np.zeros(box.height * box.width, np.uint8)
-    mask[fragments.pixels] = np.where(override > 0, override, body_part(solid))
-    if other_fragments is not None and hider is not None:
-        start = len(scene.layers) - len(hider.layers)
-        mine = scene.face_layer[other_fragments.triangles] >= start
-        mask[other_fragments.pixels[mine & (other[other_fragments.pixels] < depth[other_fragments.pixels])]] = OCCLUDER
-    mask[hidden] = HIDDEN
-    shape = (box.height, box.width)
-    small = np.asarray(Image.fromarray(mask.reshape(shape)).resize((width, height), Image.Resampling.NEAREST))
-    truth = _keypoint_truth(camera, box, keys, depth.reshape(shape), other.reshape(shape), height)
-    bearing = np.degrees(np.arctan2(at[0], at[1]))
+    camera = town.cameras[camera_index]
+    size = (round(SUPERSAMPLING * height), round(SUPERSAMPLING * width))
+    tries = (_try_shot(town, identity, camera, rng, size, occluded, bad_box) for _ in range(200))
+    shot = next((s for s in tries if s is not None), None)
+    if shot is None:
+        raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} in 200 draws")
+    crop, found = shot.view.crop, shot.found
+    image, parts = _expose(shot, town.background(camera_index), rng)
+    mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
+    shape = (crop.height, crop.width)
+    nearest = np.minimum(shot.view.depth, found.depth).reshape(shape)
     return Picture(
-        jpeg=_degrade(image, camera, box.height / box.scale, (width, height), rng),
-        mask=small,
-        keypoints=truth,
-        occlusion=occlusion,
-        occluder=occluder,
-        yaw=float((heading + bearing + 180) % 360 - 180),
-        box=(box.left, box.top, right - box.left, bottom - box.top),
+        jpeg=_degrade(image, camera, crop.height / crop.scale, (width, height), rng),
+        mask=np.asarray(mask),
+        keypoints=_keypoint_truth(camera, crop, shot.keypoints, nearest, height),
+        occlusion=found.occlusion,
+        occluder=found.kind,
+        yaw=shot.yaw,
+        box=(crop.left, crop.top, crop.right - crop.left, crop.bottom - crop.top),
     )

@@ -22,7 +22,9 @@ def fold_bend(solid: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.nda
     a = np.sin(26 * z + 16 * x + 1.5 * warp + offset[2])
     b = np.sin(41 * x - 17 * z + warp + offset[0] + 18 * y)
     c = np.sin(67 * z - 30 * x + 2 * warp + offset[1])
-    some = 0.35 + 0.65 * np.sin(5 * x + 8 * z + 4 * y + offset[2] + warp) ** 2  # wrinkles gather here and there
+    some = (
+        0.35 + 0.65 * np.sin(5 * x + 8 * z + 4 * y + offset[2] + warp) ** 2
+    )  # wrinkles gather here and there
     return some * (0.11 * a + 0.15 * b), some * (0.13 * a + 0.12 * c)
 
 
@@ -33,7 +35,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def shade(
     mesh: Mesh, fragments: Fragments, camera: Camera, offset: Float[np.ndarray, "3"]
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 4"], np.ndarray]:
-    """Linear colour, solid coordinates and layer of each fragment. `offset` moves folds and grain of this image."""
+    """Linear colour, solid coordinates and layer of each fragment. `offset` moves folds and grain of this
+    image."""
     corners = mesh.faces[fragments.triangles]
     table = np.concatenate([mesh.solid, mesh.normals, mesh.points], 1)
     w = fragments.weights

@@ -1,9 +1,10 @@
 """Persons: body shape, clothes, hair, hats and bags of one identity, as one mesh in the rest pose.
 
-Clothes are MakeHuman's tights and skirt shells pushed outward; where a garment ends is a clip function of the mean
-body's coordinates, interpolated a pixel at a time, so that hems and sleeves are clean lines. Colours and patterns are
-functions of the same coordinates. The arm coordinate u runs 0 at the shoulder, 1 at the elbow, 2 at the wrist; it is
--1 off the arms. Skin, hair and clothing draws are set by hand for variety and describe no population.
+Clothes are MakeHuman's tights and skirt shells pushed outward; where a garment ends is a clip function of the
+mean body's coordinates, interpolated a pixel at a time, so that hems and sleeves are clean lines. Colours and
+patterns are functions of the same coordinates. The arm coordinate u runs 0 at the shoulder, 1 at the elbow, 2
+at the wrist; it is -1 off the arms. Skin, hair and clothing draws are set by hand for variety and describe no
+population.
 """
 
 from __future__ import annotations
@@ -46,17 +47,60 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "purple": (96, 62, 122),
 }
 UPPER_WEIGHTS = dict(
-    black=15, charcoal=10, grey=10, silver=5, white=13, cream=3, beige=4, brown=3, navy=9, blue=5, sky=4, teal=2,
-    green=2, olive=4, mint=1, yellow=1, orange=1, red=3, burgundy=3, pink=2, purple=1,
-)  # fmt: skip
-LOWER_WEIGHTS = dict(black=12, charcoal=7, grey=6, white=3, beige=6, brown=3, navy=8, blue=4, olive=4, cream=2, burgundy=1)
+    black=15,
+    charcoal=10,
+    grey=10,
+    silver=5,
+    white=13,
+    cream=3,
+    beige=4,
+    brown=3,
+    navy=9,
+    blue=5,
+    sky=4,
+    teal=2,
+    green=2,
+    olive=4,
+    mint=1,
+    yellow=1,
+    orange=1,
+    red=3,
+    burgundy=3,
+    pink=2,
+    purple=1,
+)
+LOWER_WEIGHTS = dict(
+    black=12, charcoal=7, grey=6, white=3, beige=6, brown=3, navy=8, blue=4, olive=4, cream=2, burgundy=1
+)
 SHOE_WEIGHTS = dict(black=9, charcoal=3, white=8, brown=5, grey=3, navy=2, red=2, beige=2, blue=1)
-BAG_WEIGHTS = dict(black=8, charcoal=4, navy=4, brown=4, grey=3, red=3, blue=3, olive=3, beige=2, pink=1, green=1, purple=1)
+BAG_WEIGHTS = dict(
+    black=8, charcoal=4, navy=4, brown=4, grey=3, red=3, blue=3, olive=3, beige=2, pink=1, green=1, purple=1
+)
 SKIN_TONES = [(236, 196, 170), (224, 178, 148), (206, 156, 122), (176, 124, 90), (132, 88, 62), (92, 60, 44)]
-HAIR_TONES = [(28, 23, 21), (44, 33, 27), (72, 48, 34), (108, 70, 42), (162, 122, 76), (140, 66, 36), (150, 148, 146)]
+HAIR_TONES = [
+    (28, 23, 21),
+    (44, 33, 27),
+    (72, 48, 34),
+    (108, 70, 42),
+    (162, 122, 76),
+    (140, 66, 36),
+    (150, 148, 146),
+]
 
-UPPER_PATTERNS = ["plain"] * 8 + ["stripes", "stripes", "wide stripes", "checks", "two-tone", "logo", "print", "dots",
-                                  "sleeves", "raglan", "band", "vertical"]  # fmt: skip
+UPPER_PATTERNS = ["plain"] * 8 + [
+    "stripes",
+    "stripes",
+    "wide stripes",
+    "checks",
+    "two-tone",
+    "logo",
+    "print",
+    "dots",
+    "sleeves",
+    "raglan",
+    "band",
+    "vertical",
+]
 
 
 def _pick(rng: np.random.Generator, weights: dict[str, int]) -> np.ndarray:
@@ -89,7 +133,12 @@ class Person:
             self.mesh.points, self.mesh.normals, self.bone_index, self.bone_weight, rotations, shifts
         )
         keys, _ = skin(
-            self.keypoints, np.zeros_like(self.keypoints), self.keypoint_index, self.keypoint_weight, rotations, shifts
+            self.keypoints,
+            np.zeros_like(self.keypoints),
+            self.keypoint_index,
+            self.keypoint_weight,
+            rotations,
+            shifts,
         )
         shift = np.array([-self.heads[0, 0], -self.heads[0, 1], -points[:, 2].min()], np.float32)
         return replace(self.mesh, points=points + shift, normals=normals), keys + shift
@@ -99,9 +148,9 @@ class Person:
 def arm_coordinate() -> Float[np.ndarray, "v"]:
     """u of each vertex of the mean body: 0 shoulder, 1 elbow, 2 wrist along the arm, -1 elsewhere."""
     body = load_body()
-    p = body.canonical * np.array([1, 1, 1], np.float32)
-    mirrored = np.abs(p[:, :1])
-    p = np.concatenate([mirrored, p[:, 1:]], 1)
+    p = np.abs(body.canonical * np.array([1, 0, 0], np.float32)) + body.canonical * np.array(
+        [0, 1, 1], np.float32
+    )
     shoulder, elbow, wrist = (body.canonical_head(f"{n}.L") for n in ("upperarm", "forearm", "hand"))
     upper, fore = elbow - shoulder, wrist - elbow
     u1 = (p - shoulder) @ upper / (upper @ upper)
@@ -113,9 +162,10 @@ def arm_coordinate() -> Float[np.ndarray, "v"]:
 
 
 def body_part(solid: Float[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n"]:
-    """Part of a point of the mean body: 1 head, 2 torso, then L/R upper arm, forearm, thigh, shank, foot (3..12).
+    """Part of a point of the mean body, as numbered by PART_NAMES (1 head .. 12 right foot).
 
-    Borders are planes in the mean body's space: neck, shoulder, elbow, the groin's crease, knee and ankle.
+    What is worn has the part of the body beneath: a skirt is thighs below the groin's crease. Borders are
+    planes in the mean body's space: neck, shoulder, elbow, the groin's crease, knee and ankle.
     """
     x, z, u = solid[:, 0], solid[:, 2], solid[:, 3]
     right = (x < 0).astype(np.uint8)
@@ -201,7 +251,9 @@ def _pattern(kind: str, base: np.ndarray, second: np.ndarray, rng: np.random.Gen
         elif kind == "vertical":
             t = wave(np.where(u > 0.05, y, x) + 5, 0.8 * period, 0.35)
         elif kind == "checks":
-            t = 0.5 * wave(along, 1.1 * period, 0.5) + 0.5 * wave(np.where(u > 0.05, y, x + 0.3 * y) + 5, 1.1 * period, 0.5)
+            t = 0.5 * wave(along, 1.1 * period, 0.5) + 0.5 * wave(
+                np.where(u > 0.05, y, x + 0.3 * y) + 5, 1.1 * period, 0.5
+            )
         elif kind == "two-tone":
             t = ((z > level) | (u > 0.75)).astype(np.float32)
         elif kind == "sleeves":
@@ -230,9 +282,11 @@ def _pattern(kind: str, base: np.ndarray, second: np.ndarray, rng: np.random.Gen
 def _with_straps(inner: Callable, colour: np.ndarray, kind: str, side: int) -> Callable:
     def material(p, u, offset):
         out = inner(p, u, offset)
-        x, y, z = p[:, 0], p[:, 1], p[:, 2]
+        x, z = p[:, 0], p[:, 2]
         if kind == "backpack":
-            on = (np.abs(np.abs(x) - 0.105 + 0.05 * np.maximum(0.45 - z, 0)) < 0.021) & (z > 0.30) & (u < 0.14)
+            on = (
+                (np.abs(np.abs(x) - 0.105 + 0.05 * np.maximum(0.45 - z, 0)) < 0.021) & (z > 0.30) & (u < 0.14)
+            )
         else:
             on = np.abs(z - 0.42 + side * 1.25 * x) < 0.03
             on &= (u < 0.14) & (z > 0.14)
@@ -273,11 +327,18 @@ class _Dresser:
         self.weight: list[np.ndarray] = []
 
     def shell(
-        self, name: str, layer: Layer, offset: np.ndarray, clip: tuple[np.ndarray, np.ndarray], *,
-        two_sided: bool = False, smooth: np.ndarray | None = None,
-    ) -> None:  # fmt: skip
-        """A layer from the faces of `name`, pushed out by `offset` (V,), kept where both of `clip` are positive.
-        `smooth` (V,) in 0..1 says where the cloth does not follow the body closely (averaged in x and y)."""
+        self,
+        name: str,
+        layer: Layer,
+        offset: np.ndarray,
+        clip: tuple[np.ndarray, np.ndarray],
+        *,
+        two_sided: bool = False,
+        smooth: np.ndarray | None = None,
+    ) -> None:
+        """A layer from the faces of `name`, pushed out by `offset` (V,), kept where both of `clip` are
+        positive. `smooth` (V,) in 0..1 says where the cloth does not follow the body closely (averaged in x
+        and y)."""
         faces = self.body.faces[name]
         both = np.minimum(*clip)
         faces = faces[(both[faces] > 0).any(1)]
@@ -291,12 +352,18 @@ class _Dresser:
         solid = np.concatenate([self.canonical[ids], self.u[ids, None]], 1)
         self._add(
             Mesh(
-                points.astype(np.float32), normals.astype(np.float32), faces, solid.astype(np.float32),
-                np.stack([clip[0][ids], clip[1][ids]], 1).astype(np.float32), np.zeros(len(faces), np.int64),
-                np.full(len(faces), two_sided), (layer,),
+                points.astype(np.float32),
+                normals.astype(np.float32),
+                faces,
+                solid.astype(np.float32),
+                np.stack([clip[0][ids], clip[1][ids]], 1).astype(np.float32),
+                np.zeros(len(faces), np.int64),
+                np.full(len(faces), two_sided),
+                (layer,),
             ),
-            self.body.bone_index[ids], self.body.bone_weight[ids],
-        )  # fmt: skip
+            self.body.bone_index[ids],
+            self.body.bone_weight[ids],
+        )
 
     def rigid(self, mesh: Mesh, weights: dict[str, np.ndarray | float]) -> None:
         """A mesh in rest coordinates that hangs on named bones."""
@@ -343,7 +410,9 @@ def make_person(rng: np.random.Generator) -> Person:
     """Draw one identity. Everything that stays with a person from picture to picture is decided here."""
     body = load_body()
     pick = int(rng.integers(len(body.coefficients)))
-    rest = body.shape(body.coefficients[pick] + rng.normal(0, 0.12, body.coefficients.shape[1]).astype(np.float32))
+    rest = body.shape(
+        body.coefficients[pick] + rng.normal(0, 0.12, body.coefficients.shape[1]).astype(np.float32)
+    )
     female = bool(body.gender[pick] > 0.5)
     d = _Dresser(body, rest)
     n = body.vertex_count
@@ -351,7 +420,9 @@ def make_person(rng: np.random.Generator) -> Person:
     one = _always(n)
 
     tone = linear(SKIN_TONES[rng.choice(6, p=[0.2, 0.24, 0.2, 0.14, 0.12, 0.1])]) * rng.uniform(0.92, 1.06)
-    hair = linear(HAIR_TONES[rng.choice(7, p=[0.28, 0.22, 0.16, 0.12, 0.09, 0.05, 0.08])]) * rng.uniform(0.85, 1.15)
+    hair = linear(HAIR_TONES[rng.choice(7, p=[0.28, 0.22, 0.16, 0.12, 0.09, 0.05, 0.08])]) * rng.uniform(
+        0.85, 1.15
+    )
 
     # What is worn.
     lower = rng.choice(
@@ -365,7 +436,10 @@ def make_person(rng: np.random.Generator) -> Person:
         ["bald", "short", "thick", "bun", "mid", "long", "tail"],
         p=[0, 0.08, 0.10, 0.18, 0.2, 0.24, 0.2] if female else [0.09, 0.52, 0.27, 0.01, 0.06, 0.02, 0.03],
     )
-    hat = rng.choice(["none", "cap", "beanie", "scarf", "brim"], p=[0.74, 0.11, 0.08, 0.04 if female else 0.0, 0.03 if female else 0.07])
+    hat = rng.choice(
+        ["none", "cap", "beanie", "scarf", "brim"],
+        p=[0.74, 0.11, 0.08, 0.04 if female else 0.0, 0.03 if female else 0.07],
+    )
     side = int(rng.choice([-1, 1]))
 
     upper_colour, second = _pick(rng, UPPER_WEIGHTS), _pick(rng, UPPER_WEIGHTS)
@@ -383,12 +457,21 @@ def make_person(rng: np.random.Generator) -> Person:
 
     # Skin: head and neck, the arms below the sleeve, the legs below the hem.
     beard = float(rng.choice([0, 0.55, 0.85], p=[0.68, 0.2, 0.12])) if not female else 0.0
-    long_leg = {"trousers": -0.755, "slim": -0.735, "wide": -0.775, "shorts": float(rng.uniform(-0.36, -0.22)), "leggings": -0.70}
+    long_leg = {
+        "trousers": -0.755,
+        "slim": -0.735,
+        "wide": -0.775,
+        "shorts": float(rng.uniform(-0.36, -0.22)),
+        "leggings": -0.70,
+    }
     boots = lower not in ("trousers", "wide") and bool(rng.random() < 0.2)
     top = float(rng.uniform(-0.62, -0.45)) if boots else float(rng.uniform(-0.755, -0.73))
     if boots:  # trousers go into the boots
         long_leg = {name: max(end, top - 0.02) for name, end in long_leg.items()}
-    hem = {"skirt": float(rng.choice([-0.16, -0.3, -0.5])), "dress": float(rng.choice([-0.2, -0.34, -0.46]))}.get(lower, 0.0)
+    hem = {
+        "skirt": float(rng.choice([-0.16, -0.3, -0.5])),
+        "dress": float(rng.choice([-0.2, -0.34, -0.46])),
+    }.get(lower, 0.0)
     bare_leg = long_leg.get(lower, hem)
     tights = lower in ("skirt", "dress") and rng.random() < 0.5
     cover = sleeve if jacket not in ("open", "closed", "coat") else 1.93
@@ -422,26 +505,50 @@ def make_person(rng: np.random.Generator) -> Person:
             material = _plain(lower_colour)
         seat = _ramp(y, -0.02, 0.05) * _ramp(z, -0.16, -0.05) * _ramp(-z, -0.2, -0.1)
         d.shell(
-            "tights", Layer(material, folds=0.5 if lower == "leggings" else 1.0), offset,
-            (min(0.22, shirt_hem + 0.07) - z, np.minimum(z - long_leg[lower], -u)), smooth=0.8 * seat + 0.25 * (lower != "leggings"),
-        )  # fmt: skip
+            "tights",
+            Layer(material, folds=0.5 if lower == "leggings" else 1.0),
+            offset,
+            (min(0.22, shirt_hem + 0.07) - z, np.minimum(z - long_leg[lower], -u)),
+            smooth=0.8 * seat + 0.25 * (lower != "leggings"),
+        )
     if tights:
-        d.shell("tights", Layer(_plain(_pick(rng, {"black": 5, "charcoal": 2, "navy": 1, "brown": 1}))), 0.0 * one, (hem + 0.012 - z, -u))
+        d.shell(
+            "tights",
+            Layer(_plain(_pick(rng, {"black": 5, "charcoal": 2, "navy": 1, "brown": 1}))),
+            0.0 * one,
+            (hem + 0.012 - z, -u),
+        )
 
     # Feet.
     shoe = _pick(rng, dict(black=6, brown=5, charcoal=2, beige=1) if boots else SHOE_WEIGHTS)
     if not boots and bare_leg > -0.7 and not tights and rng.random() < 0.6:
         sock = linear((225, 225, 225)) if rng.random() < 0.6 else linear((40, 40, 44))
         d.shell("tights", Layer(_plain(sock)), 0.003 * one, (float(rng.uniform(-0.68, -0.58)) - z, one))
-    d.shell("tights", Layer(_shoe_material(shoe, bool(rng.random() < 0.6 and not boots))), 0.010 + 0.006 * _ramp(-z, 0.74, 0.8), (top - z, one))
+    d.shell(
+        "tights",
+        Layer(_shoe_material(shoe, bool(rng.random() < 0.6 and not boots))),
+        0.010 + 0.006 * _ramp(-z, 0.74, 0.8),
+        (top - z, one),
+    )
 
     # Torso.
     neck_depth, neck_width = float(rng.uniform(0.0, 0.05)), float(rng.uniform(0.075, 0.095))
     if female and rng.random() < 0.4:
         neck_depth = float(rng.uniform(0.05, 0.1))
-    neckline = 0.725 - neck_depth - 0.06 * (1 - _ramp(y, -0.12, 0.0)) - z + np.maximum(np.abs(x) - neck_width, 0) * 2.0
+    neckline = (
+        0.725
+        - neck_depth
+        - 0.06 * (1 - _ramp(y, -0.12, 0.0))
+        - z
+        + np.maximum(np.abs(x) - neck_width, 0) * 2.0
+    )
     tucked = 0.5 * ease * _ramp(-z, -0.30, -0.22) * (u < 0.1) if lower == "skirt" else 0.0
-    offset = ease - tucked + loose * _ramp(-z, -0.42, -0.02) * (u < 0.1) + np.where(u > 0.1, 0.01 * _ramp(u, 0.1, sleeve) + 0.004, 0)
+    offset = (
+        ease
+        - tucked
+        + loose * _ramp(-z, -0.42, -0.02) * (u < 0.1)
+        + np.where(u > 0.1, 0.01 * _ramp(u, 0.1, sleeve) + 0.004, 0)
+    )
     shirt = _pattern(upper_pattern, upper_colour, second, rng)
     if jacket == "none" and bag in ("backpack", "shoulder"):
         shirt = _with_straps(shirt, 0.6 * bag_colour, bag, side)
@@ -450,17 +557,35 @@ def make_person(rng: np.random.Generator) -> Person:
     trunk = max(shirt_hem, TUBE - 0.04) if lower != "dress" else 0.16
     d.shell("tights", shirt_layer, offset, (np.minimum(z - trunk, neckline), sleeve - u), smooth=drape)
     if lower == "dress":
-        d.shell("skirt", shirt_layer, ease + 0.002 * one, (np.minimum(z - hem, 0.23 - z), one), two_sided=True)
+        d.shell(
+            "skirt", shirt_layer, ease + 0.002 * one, (np.minimum(z - hem, 0.23 - z), one), two_sided=True
+        )
     elif shirt_hem < TUBE:
-        d.shell("skirt", shirt_layer, 0.6 * ease + 0.5 * loose * one, (np.minimum(z - shirt_hem, TUBE + 0.06 - z), one), two_sided=True)
+        d.shell(
+            "skirt",
+            shirt_layer,
+            0.6 * ease + 0.5 * loose * one,
+            (np.minimum(z - shirt_hem, TUBE + 0.06 - z), one),
+            two_sided=True,
+        )
     if lower == "skirt":
-        material = _plain(lower_colour) if rng.random() < 0.6 else _pattern(str(rng.choice(["checks", "dots", "wide stripes"])), lower_colour, second, rng)
+        material = (
+            _plain(lower_colour)
+            if rng.random() < 0.6
+            else _pattern(str(rng.choice(["checks", "dots", "wide stripes"])), lower_colour, second, rng)
+        )
         waist = 0.008 + (ease + 0.004) * _ramp(z, 0.06, 0.16)  # over the tucked-in top
-        d.shell("skirt", Layer(material, folds=1.2), waist, (np.minimum(z - hem, 0.24 - z), one), two_sided=True)
+        d.shell(
+            "skirt", Layer(material, folds=1.2), waist, (np.minimum(z - hem, 0.24 - z), one), two_sided=True
+        )
 
     if jacket != "none":
         colour = _pick(rng, UPPER_WEIGHTS)
-        kind = "quilt" if rng.random() < 0.35 else str(rng.choice(["plain", "plain", "sleeves", "two-tone", "checks"]))
+        kind = (
+            "quilt"
+            if rng.random() < 0.35
+            else str(rng.choice(["plain", "plain", "sleeves", "two-tone", "checks"]))
+        )
         material = _pattern(kind, colour, 0.45 * colour if kind == "quilt" else second, rng)
         material = _with_zip(material, 0.35 * colour + 0.02, 0.6 * colour)
         if bag in ("backpack", "shoulder"):
@@ -475,15 +600,22 @@ def make_person(rng: np.random.Generator) -> Person:
         collar = 0.735 - 0.05 * (1 - _ramp(y, -0.12, 0.0)) - z
         offset = ease + bulk + 0.5 * loose * (u < 0.1) + np.where(u > 0.1, 0.004, 0)
         d.shell(
-            "tights", Layer(material, folds=0.9), offset,
-            (np.minimum(z - max(long_hem, TUBE - 0.05), collar), np.minimum(arm, opening)), two_sided=True, smooth=drape,
-        )  # fmt: skip
+            "tights",
+            Layer(material, folds=0.9),
+            offset,
+            (np.minimum(z - max(long_hem, TUBE - 0.05), collar), np.minimum(arm, opening)),
+            two_sided=True,
+            smooth=drape,
+        )
         if long_hem < TUBE:
             gap = np.where(y < -0.02, np.abs(x) - 0.03, 1.0) if opening.min() < 0 else one
             d.shell(
-                "skirt", Layer(material, folds=0.9), ease + bulk + 0.5 * loose + 0.006 * one,
-                (np.minimum(z - long_hem, TUBE + 0.07 - z), gap), two_sided=True,
-            )  # fmt: skip
+                "skirt",
+                Layer(material, folds=0.9),
+                ease + bulk + 0.5 * loose + 0.006 * one,
+                (np.minimum(z - long_hem, TUBE + 0.07 - z), gap),
+                two_sided=True,
+            )
 
     _add_hair(d, style, hair, hat, rng)
     _add_hat(d, hat, _pick(rng, UPPER_WEIGHTS))
@@ -531,14 +663,16 @@ def _shoe_material(colour: np.ndarray, white_sole: bool) -> Callable:
 
 
 def _add_hair(d: _Dresser, style: str, colour: np.ndarray, hat: str, rng: np.random.Generator) -> None:
-    x, y, z = d.canonical[:, 0], d.canonical[:, 1], d.canonical[:, 2]
+    y, z = d.canonical[:, 1], d.canonical[:, 2]
     if style == "bald" or hat == "scarf":
         return
     layer = Layer(_hair_material(colour), part=HEAD, gloss=0.15)
     line = np.interp(y, HAIRLINE_Y, HAIRLINE_Z) + (0.008 * rng.random())
     thick = {"short": 0.007, "thick": 0.02, "bun": 0.008, "mid": 0.014, "long": 0.012, "tail": 0.007}[style]
     offset = thick * (0.4 + 0.6 * _ramp(z, 0.86, 0.95)) * _ramp(z - line, -0.02, 0.02)
-    d.shell("body", layer, offset.astype(np.float32), ((z - line), np.where((z > 0.74) & (d.u < 0), 1.0, -1.0)))
+    d.shell(
+        "body", layer, offset.astype(np.float32), ((z - line), np.where((z > 0.74) & (d.u < 0), 1.0, -1.0))
+    )
     head = d.rest[np.argmax(z * (d.u < 0))] - d.canonical[np.argmax(z)]
     if style in ("mid", "long"):
         tip = 0.70 if style == "mid" else float(rng.uniform(0.50, 0.62))
@@ -546,23 +680,39 @@ def _add_hair(d: _Dresser, style: str, colour: np.ndarray, hat: str, rng: np.ran
         t = np.linspace(0, 1, 10)[:, None]
         height = 0.955 + (tip - 0.955) * t + 0 * angle
         swell = 1.0 + 0.12 * np.sin(np.pi * np.clip(t * 1.1, 0, 1))
-        rx, ry = 0.086 * swell * (0.80 + 0.2 * _ramp(t, 0, 0.25)), 0.105 * swell * (0.80 + 0.2 * _ramp(t, 0, 0.25))
+        rx, ry = (
+            0.086 * swell * (0.80 + 0.2 * _ramp(t, 0, 0.25)),
+            0.105 * swell * (0.80 + 0.2 * _ramp(t, 0, 0.25)),
+        )
         back = 0.055 * _ramp(0.78 - height, 0.0, 0.12)
-        pts = np.stack([rx * np.sin(angle), -0.045 + ry * np.cos(angle) + back * np.cos(angle), height], -1) + head
+        pts = (
+            np.stack([rx * np.sin(angle), -0.045 + ry * np.cos(angle) + back * np.cos(angle), height], -1)
+            + head
+        )
         mesh = grid_surface(pts, layer, wrap=False)
         chest = (0.75 * _ramp(0.76 - mesh.points[:, 2] + head[2], 0, 0.12)).astype(np.float32)
         d.rigid(mesh, {"head": 1 - chest, "chest": chest})
     if style == "bun":
         size = float(rng.uniform(0.075, 0.1))
         place = np.array([0, 0.065, 0.90]) if rng.random() < 0.6 else np.array([0, 0.0, 1.01])
-        d.rigid(superquadric((size, size, size), layer, power=1.0, columns=14, rows=9).moved(np.eye(3), place + head), {"head": 1.0})
+        d.rigid(
+            superquadric((size, size, size), layer, power=1.0, columns=14, rows=9).moved(
+                np.eye(3), place + head
+            ),
+            {"head": 1.0},
+        )
     if style == "tail":
         t = np.linspace(0, 1, 8)[:, None]
         angle = np.linspace(0, 2 * np.pi, 10, endpoint=False)[None]
         radius = 0.034 * np.sin(np.pi * (0.12 + 0.8 * t)) + 0.006
         length = float(rng.uniform(0.2, 0.34))
         pts = np.stack(
-            [radius * np.cos(angle), 0.075 + 0.06 * np.sin(2.2 * t) + radius * np.sin(angle), 0.915 - length * t + 0 * angle], -1
+            [
+                radius * np.cos(angle),
+                0.075 + 0.06 * np.sin(2.2 * t) + radius * np.sin(angle),
+                0.915 - length * t + 0 * angle,
+            ],
+            -1,
         )
         d.rigid(grid_surface(pts + head, layer, wrap=True), {"head": 1.0})
 
@@ -579,7 +729,9 @@ def _add_hat(d: _Dresser, hat: str, colour: np.ndarray) -> None:
         keep = np.where(y < -0.05, -face * 0.05, 1.0)
         d.shell("body", layer, 0.016 + 0 * z, (np.minimum(keep, z - 0.68), head))
         return
-    brim_z = {"cap": 0.928 - 0.28 * (y + 0.045), "beanie": 0.922 - 0.35 * (y + 0.045), "brim": 0.925 + 0 * y}[hat]
+    brim_z = {"cap": 0.928 - 0.28 * (y + 0.045), "beanie": 0.922 - 0.35 * (y + 0.045), "brim": 0.925 + 0 * y}[
+        hat
+    ]
     puff = {"cap": 0.018, "beanie": 0.024, "brim": 0.022}[hat]
     d.shell("body", layer, (puff + 0.01 * _ramp(z, 0.95, 0.99)).astype(np.float32), (z - brim_z, head))
     if hat in ("cap", "brim"):
@@ -614,7 +766,10 @@ def _add_bag(d: _Dresser, bag: str, colour: np.ndarray, side: int, rng: np.rando
         back = d.rest[(np.abs(d.canonical[:, 0]) < 0.1) & (np.abs(d.canonical[:, 2] - 0.5) < 0.08), 1].max()
         mesh = superquadric((0.29 * size, 0.17 * size, 0.42 * size), layer, power=0.45)
         shift = d.rest[d.canonical[:, 2].argmax()] - d.canonical[d.canonical[:, 2].argmax()]
-        d.rigid(mesh.moved(np.eye(3), np.array([0, back + 0.08 * size + 0.02, 0.48 + 0.6 * shift[2]])), {"chest": 1.0})
+        d.rigid(
+            mesh.moved(np.eye(3), np.array([0, back + 0.08 * size + 0.02, 0.48 + 0.6 * shift[2]])),
+            {"chest": 1.0},
+        )
     elif bag == "shoulder":
         mesh = superquadric((0.11 * size, 0.26 * size, 0.20 * size), layer, power=0.35)
         hip = np.abs(d.rest[(np.abs(d.canonical[:, 2] - 0.1) < 0.05) & (d.u < 0), 0]).max()
@@ -629,4 +784,3 @@ def _add_bag(d: _Dresser, bag: str, colour: np.ndarray, side: int, rng: np.rando
         turn = between(np.array([0, 0, -1.0]), down)
         mesh = superquadric((0.09 * size, 0.30 * size, 0.24 * size), layer, power=0.3)
         d.rigid(mesh.moved(turn, wrist + 0.30 * down), {f"hand.{name}": 1.0})
-

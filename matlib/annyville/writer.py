@@ -1,8 +1,8 @@
 """Writing a set: workers, atomic files, resuming after an interruption, truth and manifest.
 
-A set is a folder `annyville-<protocol>`; the manifest `annyville-<protocol>.json` beside it is written last, so a
-folder with a manifest is complete. While it is being written the folder holds `.unfinished/`: the settings, and one
-record a picture.
+A set is a folder `annyville-<protocol>`; the manifest `annyville-<protocol>.json` beside it is written last,
+so a folder with a manifest is complete. While it is being written the folder holds `.unfinished/`: the
+settings, and one record a picture.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ from .render import Town, render_picture
 from .wardrobe import make_person
 
 VERSION = "1"  # of the generator: raise it whenever the same seed gives other bytes
-LICENCE = "Rendered by matlib's Annyville (Apache-2.0) from MakeHuman body data (CC0-1.0); no real person is shown."
+LICENCE = (
+    "Rendered by matlib's Annyville (Apache-2.0) from MakeHuman body data (CC0-1.0); no real person is shown."
+)
 PERSONS_KEPT = 160
 CHUNK = 12
 log = logging.getLogger(__name__)
@@ -48,10 +50,10 @@ def generate(
 ) -> Path:
     """Write one protocol's set under `out` and return its folder; a finished one is returned as it is.
 
-    protocol: a name from PROTOCOLS; preset: one from PRESETS; seed: non-negative; workers: processes (default: one a
-    CPU; 1 renders in this process). An interrupted set goes on where it stopped; its bytes depend only on protocol,
-    preset, seed and the versions of this package, numpy and Pillow. Raises MatlibError for bad arguments, for a folder that holds
-    something else, and where the disk refuses.
+    protocol: a name from PROTOCOLS; preset: one from PRESETS; seed: non-negative; workers: processes
+    (default: one a CPU; 1 renders in this process). An interrupted set goes on where it stopped; its bytes
+    depend only on protocol, preset, seed and the versions of this package, numpy and Pillow. Raises
+    MatlibError for bad arguments, for a folder that holds something else, and where the disk refuses.
     """
     check_protocol(protocol)
     sizes = check_preset(preset)
@@ -73,7 +75,9 @@ def generate(
         _finish(folder, settings, items, (sizes.height, sizes.width))
     except OSError as error:
         where = error.filename or folder
-        raise MatlibError(f"cannot write {where}: {error.strerror or error}; free some space or choose another --out.") from error
+        raise MatlibError(
+            f"cannot write {where}: {error.strerror or error}; free some space or choose another --out."
+        ) from error
     return folder
 
 
@@ -91,7 +95,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise MatlibError(f"{folder} has no manifest {path.name}: generate the set first.") from error
     except (ValueError, TypeError) as error:
-        raise MatlibError(f"the manifest {path} is damaged: delete it and {folder}, and generate the set again.") from error
+        raise MatlibError(
+            f"the manifest {path} is damaged: delete it and {folder}, and generate the set again."
+        ) from error
     if not complete:
         raise MatlibError(f"{path} is not a manifest of Annyville: delete it or choose another --out.")
     return manifest
@@ -106,7 +112,9 @@ def _finished(folder: Path, settings: dict[str, Any]) -> bool:
         raise MatlibError(_other_settings(folder, found, settings))
     counts = {split: sum(1 for _ in (folder / split).glob("*.jpg")) for split in SPLITS}
     if counts != manifest["counts"]:
-        raise MatlibError(f"{folder} has lost or gained pictures since it was written: delete it and {manifest_path(folder)}.")
+        raise MatlibError(
+            f"{folder} has lost or gained pictures: delete it and {manifest_path(folder).name}."
+        )
     shutil.rmtree(folder / ".unfinished", ignore_errors=True)
     return True
 
@@ -115,7 +123,10 @@ def _other_settings(folder: Path, found: dict[str, Any], wanted: dict[str, Any])
     def words(s: dict[str, Any]) -> str:
         return f"{s.get('generator')}, preset {s.get('preset')}, seed {s.get('seed')}"
 
-    return f"{folder} holds another set ({words(found)}; wanted: {words(wanted)}): choose another --out or delete it."
+    return (
+        f"{folder} holds another set ({words(found)}; wanted: {words(wanted)}): "
+        f"choose another --out, or delete it and {manifest_path(folder).name}."
+    )
 
 
 def _prepare(folder: Path, settings: dict[str, Any], items: list[Item]) -> list[Item]:
@@ -125,11 +136,15 @@ def _prepare(folder: Path, settings: dict[str, Any], items: list[Item]) -> list[
         try:
             found = json.loads(note.read_text())
         except ValueError as error:
-            raise MatlibError(f"the unfinished set {folder} is damaged: delete it and start again.") from error
+            raise MatlibError(
+                f"the unfinished set {folder} is damaged: delete it and start again."
+            ) from error
         if found != settings:
             raise MatlibError(_other_settings(folder, found, settings))
     elif folder.exists() and any(p.name != ".unfinished" for p in folder.iterdir()):
-        raise MatlibError(f"{folder} exists and was not written by Annyville: choose another --out or delete it.")
+        raise MatlibError(
+            f"{folder} exists and was not written by Annyville: choose another --out or delete it."
+        )
     for split in SPLITS:
         (folder / split).mkdir(parents=True, exist_ok=True)
         (folder / "truth" / split).mkdir(parents=True, exist_ok=True)
@@ -137,7 +152,9 @@ def _prepare(folder: Path, settings: dict[str, Any], items: list[Item]) -> list[
     for stray in folder.rglob(".*.part"):  # left by a process that was killed while it wrote
         stray.unlink()
     write_atomically(note, json.dumps(settings).encode())
-    return [i for i in items if not ((folder / i.split / i.name).exists() and _record_path(folder, i).exists())]
+    return [
+        i for i in items if not ((folder / i.split / i.name).exists() and _record_path(folder, i).exists())
+    ]
 
 
 def _record_path(folder: Path, item: Item) -> Path:
@@ -183,9 +200,15 @@ class _Worker:
     def write(self, item: Item) -> None:
         rng = np.random.default_rng(picture_seed(self.seed, self.protocol, item))
         picture = render_picture(
-            self.town, item.person, item.camera, rng, self.preset.height, self.preset.width,
-            occluded=item.occluded, bad_box=item.bad_box,
-        )  # fmt: skip
+            self.town,
+            item.person,
+            item.camera,
+            rng,
+            self.preset.height,
+            self.preset.width,
+            occluded=item.occluded,
+            bad_box=item.bad_box,
+        )
         record = {
             "keypoints": [[round(x, 1), round(y, 1), int(v)] for x, y, v in picture.keypoints.tolist()],
             "occlusion": round(picture.occlusion, 4),
@@ -234,14 +257,23 @@ def _write_background(folder: Path, camera: int, scale: float) -> None:
         write_atomically(path, stream.getvalue())
 
 
-def _render_all(folder: Path, protocol: str, preset: str, seed: int, items: list[Item], total: int, workers: int) -> None:
+def _render_all(
+    folder: Path, protocol: str, preset: str, seed: int, items: list[Item], total: int, workers: int
+) -> None:
     if not items:
         return
     sizes = check_preset(preset)
     cameras = sorted({i.camera for i in items})
     items = sorted(items, key=lambda i: i.person)
     interval = 0.2 if sys.stderr.isatty() else 5.0
-    bar = tqdm(total=total, initial=total - len(items), desc=folder.name, unit="image", mininterval=interval, dynamic_ncols=True)
+    bar = tqdm(
+        total=total,
+        initial=total - len(items),
+        desc=folder.name,
+        unit="image",
+        mininterval=interval,
+        dynamic_ncols=True,
+    )
     state = (folder, protocol, preset, seed)
     with bar:
         if workers == 1:
@@ -255,8 +287,12 @@ def _render_all(folder: Path, protocol: str, preset: str, seed: int, items: list
         _in_parallel(state, sizes.background_scale, cameras, items, workers, bar)
 
 
-def _in_parallel(state: tuple, scale: float, cameras: list[int], items: list[Item], workers: int, bar: tqdm) -> None:
-    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+def _in_parallel(
+    state: tuple, scale: float, cameras: list[int], items: list[Item], workers: int, bar: tqdm
+) -> None:
+    threads = {
+        name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    }
     os.environ.update(dict.fromkeys(threads, "1"))  # read by the workers' numpy when they start
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, state)
     try:
@@ -270,7 +306,7 @@ def _in_parallel(state: tuple, scale: float, cameras: list[int], items: list[Ite
                 bar.update(future.result())
     except BrokenProcessPool as error:
         raise MatlibError(
-            "a rendering process ended unexpectedly (out of memory, or a script without `if __name__ == \"__main__\":`);"
+            'a rendering process ended early (no memory, or a script without `if __name__ == "__main__":`);'
             " run the same command again to go on, with fewer workers if memory is short."
         ) from error
     finally:
@@ -305,7 +341,9 @@ def _finish(folder: Path, settings: dict[str, Any], items: list[Item], size: tup
         "image_height": size[0],
         "image_width": size[1],
         "counts": {split: sum(i.split == split for i in items) for split in SPLITS},
-        "identities": {split: len({i.identity for i in items if i.split == split and i.identity > 0}) for split in SPLITS},
+        "identities": {
+            split: len({i.identity for i in items if i.split == split and i.identity > 0}) for split in SPLITS
+        },
         "fingerprint": fingerprint(folder),
         "licence": LICENCE,
     }

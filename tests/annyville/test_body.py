@@ -47,7 +47,12 @@ def test_rigid_bones_move_everything_rigidly():
     normals = vertex_normals(points, body.faces["tights"])
     n = body.vertex_count
     moved, turned = skin(
-        points, normals, body.bone_index[:n], body.bone_weight[:n], np.tile(turn, (bones, 1, 1)), np.tile(shift, (bones, 1))
+        points,
+        normals,
+        body.bone_index[:n],
+        body.bone_weight[:n],
+        np.tile(turn, (bones, 1, 1)),
+        np.tile(shift, (bones, 1)),
     )
     np.testing.assert_allclose(moved, points @ turn.T + shift, atol=1e-5)
     used = np.unique(body.faces["tights"])
@@ -55,12 +60,18 @@ def test_rigid_bones_move_everything_rigidly():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.floats(0, 1), st.floats(0, 1.2), st.sampled_from(["swing", "phone", "pocket", "carry", "call", "strap"]))
+@given(
+    st.floats(0, 1),
+    st.floats(0, 1.2),
+    st.sampled_from(["swing", "phone", "pocket", "carry", "call", "strap"]),
+)
 def test_bones_keep_their_lengths(phase, walking, arm):
     body = load_body()
     heads = body.shape(body.coefficients[3])[body.vertex_count :][: len(body.bone_names)]
     rotations, shifts = pose_bones(body, heads, Pose(walking, phase, arm, "swing"))
-    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (len(heads), 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (len(heads), 1, 1)), atol=1e-6
+    )
     moved = np.einsum("bij,bj->bi", rotations, heads) + shifts
     for bone, parent in enumerate(body.bone_parents):
         if parent >= 0:

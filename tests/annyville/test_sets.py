@@ -98,7 +98,8 @@ def test_whole_people_are_whole(town, protocol):
 
 @protocols
 def test_visible_keypoints_lie_on_the_person(town, protocol):
-    """Within 3 pixels of a pixel of the person (a keypoint is inside the body, a limb is thin at this size)."""
+    """Within 3 pixels of a pixel of the person (a keypoint is inside the body, a limb is thin at this
+    size)."""
     folder = town / f"annyville-{protocol}"
     for split in SPLITS:
         for name, row in _truth(folder, split).items():
@@ -114,7 +115,8 @@ def test_visible_keypoints_lie_on_the_person(town, protocol):
 
 @protocols
 def test_left_and_right_are_the_persons_own(town, protocol):
-    """Someone who faces the camera has the left shoulder on the right of the picture; seen from behind, on the left."""
+    """Someone who faces the camera has the left shoulder on the right of the picture; seen from behind, on
+    the left."""
     seen = 0
     for split in SPLITS:
         for row in _truth(town / f"annyville-{protocol}", split).values():

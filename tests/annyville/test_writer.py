@@ -122,7 +122,12 @@ def test_a_foreign_folder_is_not_written_into(tmp_path, capsys):
 def test_an_unfinished_set_of_other_settings_is_named(tmp_path, capsys):
     note = tmp_path / "annyville-holistic" / ".unfinished" / "settings.json"
     note.parent.mkdir(parents=True)
-    settings = {"generator": f"annyville {writer.VERSION}", "protocol": "holistic", "preset": "large", "seed": 0}
+    settings = {
+        "generator": f"annyville {writer.VERSION}",
+        "protocol": "holistic",
+        "preset": "large",
+        "seed": 0,
+    }
     note.write_text(json.dumps(settings))
     line = _fails(capsys, "--preset", "tiny", "--protocol", "holistic", "--out", str(tmp_path))
     assert "preset large" in line and "preset tiny" in line
