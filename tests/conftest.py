@@ -1,4 +1,4 @@
-"""The book's notebooks as nbval tests: `pytest tests/notebooks.yml`."""
+"""The book's notebooks as nbval tests, `pytest tests/notebooks.yml`, and the pipeline that they and others read from."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 from execute import check_parameters
 from nbval.plugin import IPyNbFile
-from pipeline import PIPELINE, REPOSITORY, WORK, build
+from pipeline import PIPELINE, REPOSITORY, WORK, built, start, stop
 
 SCRATCH = WORK / "scratch"
 
@@ -15,14 +15,14 @@ SCRATCH = WORK / "scratch"
 @pytest.fixture(scope="session")
 def pipeline() -> Path:
     """The folder in which the smoke profile has made data, runs, executed notebooks and HTML."""
-    return build()
+    return built()
 
 
 class PreparedNotebook(IPyNbFile):
     """A notebook that reads what the pipeline has made."""
 
     def setup(self) -> None:
-        build()
+        built()
         super().setup()
 
 
@@ -44,3 +44,15 @@ class NotebookList(pytest.File):
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     return NotebookList.from_parent(parent, path=file_path) if file_path.name == "notebooks.yml" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The pipeline takes minutes: it runs beside the tests that do without it, and those that need it come last."""
+    need = [isinstance(item.parent, PreparedNotebook) or "pipeline" in getattr(item, "fixturenames", ()) for item in items]
+    items[:] = [i for i, n in zip(items, need) if not n] + [i for i, n in zip(items, need) if n]
+    if any(need) and not config.option.collectonly:
+        start()
+
+
+def pytest_sessionfinish() -> None:
+    stop()

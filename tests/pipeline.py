@@ -11,26 +11,36 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 WORK = REPOSITORY / "_build" / "test"
 PIPELINE = WORK / "pipeline"
+LOG = WORK / "pipeline.log"
+
+
+def command(*arguments: str, folder: Path = PIPELINE) -> list[str]:
+    """Snakemake with the smoke profile, working in `folder`."""
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder),
+            "--workflow-profile", str(REPOSITORY / "workflow/profiles/smoke"), "--jobs", "2", *arguments]
 
 
 def snakemake(*arguments: str, folder: Path = PIPELINE) -> subprocess.CompletedProcess:
-    """Snakemake with the smoke profile, working in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder,
-         "--workflow-profile", REPOSITORY / "workflow/profiles/smoke", "--jobs", "2", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True)
+    return subprocess.run(command(*arguments, folder=folder), cwd=REPOSITORY, capture_output=True, text=True)
 
 
 @functools.cache
-def _first_build() -> subprocess.CompletedProcess:
+def start() -> subprocess.Popen:
+    """Begins the build; other tests may go on beside it."""
     shutil.rmtree(PIPELINE, ignore_errors=True)
     PIPELINE.mkdir(parents=True)
-    return snakemake()
+    with LOG.open("w") as log:
+        return subprocess.Popen(command(), cwd=REPOSITORY, stdout=log, stderr=log)
 
 
-def build() -> Path:
+def built() -> Path:
     """The folder in which the smoke profile has gone from nothing to the built book; fails the test if it could not."""
-    done = _first_build()
-    if done.returncode:
-        pytest.fail(f"the smoke pipeline failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}", pytrace=False)
+    if start().wait():
+        pytest.fail(f"the smoke pipeline failed:\n{LOG.read_text()[-5000:]}", pytrace=False)
     return PIPELINE
+
+
+def stop() -> None:
+    """Ends a build that nobody waits for any more."""
+    if start.cache_info().currsize and start().poll() is None:
+        start().kill()

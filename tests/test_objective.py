@@ -8,6 +8,9 @@ from matlib.models import build_model
 from matlib.objective import Objective, _one_of_each
 
 
+UNGUARDED = {f"loss.{name}": 0.0 for name in ("separation", "background", "foreground")}
+
+
 def batch(config, identities=4, images=2):
     torch.manual_seed(1)
     y = torch.arange(identities).repeat_interleave(images)
@@ -17,7 +20,7 @@ def batch(config, identities=4, images=2):
 
 
 def objective(row="full", **changes):
-    config = row_config(row, "smoke", 0, {"model.dropout": 0.0, **changes})
+    config = row_config(row, "smoke", 0, UNGUARDED | changes)
     torch.manual_seed(0)
     return Objective(build_model(config.model, 4), config.loss, seed=5), config
 
@@ -42,12 +45,12 @@ def test_before_the_ramp_only_the_identity_losses_count():
 
 def test_guards_count_with_their_weight():
     step, config = objective(**{"loss.separation": 2.0, "loss.background": 0.5, "loss.entropy": 1.0,
-                                "loss.diversity": 1.0, "loss.concentration": 1.0})
+                                "loss.diversity": 1.0, "loss.concentration": 1.0, "loss.foreground": 3.0})
     bare, _ = objective()
     images, y, _ = batch(config)
     terms, plain = step(images, y)[0], bare(images, y)[0]
     extra = (2 * terms["separation"] + 0.5 * terms["background"] + terms["entropy"] + terms["diversity"]
-             + terms["concentration"])
+             + terms["concentration"] + 3 * terms["foreground"])
     torch.testing.assert_close(terms["total"], plain["total"] + extra)
 
 
