@@ -2,16 +2,20 @@
 PROFILE ?= laptop
 SEEDS ?= 0
 ON ?= local
+# On a cluster the profile says how many; here, all there is.
+ifeq ($(ON),local)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
+endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 ifdef MATLIB_REAL_DATA
 export MATLIB_REAL_DATA := $(abspath $(MATLIB_REAL_DATA))
 endif
-BUILD = snakemake --workflow-profile workflow/profiles/$(ON) --jobs $(JOBS) --resources gpu=$(GPUS) \
-	--config profile=$(PROFILE) seeds="$(SEEDS)" gpus=$(GPUS)
+PROFILE_FILE = $(or $(wildcard workflow/profiles/$(ON)/config.yaml),$(error ON is one of: $(notdir $(wildcard workflow/profiles/*))))
+BUILD = snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)) \
+	$(if $(GPUS),--resources gpu=$(GPUS)) --config profile=$(PROFILE) seeds="$(SEEDS)" gpus=$(or $(GPUS),0)
 
 .DEFAULT_GOAL := help
 .PHONY: help book plan test lab lock environment strip clean clean-runs
@@ -31,7 +35,7 @@ plan: .venv/installed  ## what `make book` would do now
 	@$(BUILD) --dry-run
 
 test: .venv/installed  ## everything: unit tests, notebooks, the whole pipeline on tiny data
-	@python -m pytest
+	@OMP_NUM_THREADS=1 python -m pytest
 
 lab: .venv/installed  ## JupyterLab on the notebooks
 	@PYTHONWARNINGS="ignore:IProgress not found" jupyter lab book --allow-root --MappingKernelManager.root_dir='$(CURDIR)'

@@ -84,14 +84,14 @@ def hold_build_lock():
 def tell_plan():
     """What is to be done, and about how long it takes here."""
     todo = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
-    cores, minutes = workflow.cores or 1, MINUTES[PROFILE]
-    steps = [("data", "data set to render", minutes["data"] / cores),
-             ("run", "runs to train", minutes["run"] / max(1, min(cores, todo["run"]))),
+    slots, minutes = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1, MINUTES[PROFILE]
+    steps = [("data", "data set to render", minutes["data"] / min(16, slots)),
+             ("run", "runs to train", minutes["run"] / max(1, min(slots, todo["run"]))),
              ("page", "notebooks to execute", minutes["page"]),
              ("html", "book to render", minutes["html"])]
     words = ", ".join(f"{todo[rule]} {what}" for rule, what, _ in steps if todo[rule])
     total = sum(todo[rule] * each for rule, _, each in steps)
-    print(f"To do: {words}. About {max(1, round(total))} min with {cores} jobs at a time.", file=sys.stderr)
+    print(f"To do: {words}. About {max(1, round(total))} min with {slots} jobs at a time.", file=sys.stderr)
 
 
 class Brief(logging.Filter):
@@ -119,6 +119,9 @@ onerror:
           file=sys.stderr)
 
 
+localrules: training_page, html  # on a cluster too
+
+
 wildcard_constraints:
     seed=r"\d+",
     row=r"\w+",
@@ -137,7 +140,7 @@ rule data:
     message: "render the Annyville images"
     output: MANIFEST
     params: preset=PRESET, root=ROOT
-    threads: workflow.cores or 1
+    threads: 16  # Snakemake lowers it to what there is
     shell:
         "exec python {SOURCE}/workflow/guard.py {params.root}/.lock python -m matlib.annyville"
         " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root}"

@@ -158,10 +158,12 @@ def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
 
 def occlusion_histogram(frame: pd.DataFrame) -> Figure:
     """Share of the person that is hidden, a panel a split; columns ``split``, ``occlusion`` (in 0..1)."""
-    grid = sns.displot(frame, x="occlusion", col="split", bins=np.linspace(0, 0.8, 17), stat="percent", common_norm=False,
-                       height=2.2, aspect=1.35)
-    grid.set_titles("{col_name}").set_axis_labels("share of the person hidden", "images, %")
-    return grid.figure
+    splits = list(frame["split"].unique())
+    figure, grid = plt.subplots(1, len(splits), figsize=(9, 2.2), squeeze=False, sharex=True)
+    for ax, split in zip(grid[0], splits):
+        sns.histplot(frame[frame["split"] == split], x="occlusion", bins=np.linspace(0, 0.8, 17), stat="percent", ax=ax)
+        ax.set(title=split, xlabel="share of the person hidden", ylabel="images, %" if split == splits[0] else "")
+    return figure
 
 
 def losses(record: dict, names: Sequence[str] | None = None) -> Figure:

@@ -39,9 +39,9 @@ def write_record(folder: Path, record: dict[str, Any], name: str = RECORD) -> Pa
     return path
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path | str) -> dict[str, Any]:
     """A record, from its file or its run's folder. Raises MatlibError where there is none, or it is damaged."""
-    path = path / RECORD if path.is_dir() else path
+    path = Path(path) / RECORD if Path(path).is_dir() else Path(path)
     try:
         record = json.loads(path.read_text())
         RunConfig.from_dict(record["config"])

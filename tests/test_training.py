@@ -131,7 +131,7 @@ def test_two_processes_train_the_model_of_one(root, tmp_path):
     start = checkpoints.build_model(config(root).model, IDENTITIES).state_dict()
     for name in (name for name, value in one.items() if value.is_floating_point()):
         moved, apart = (one[name] - start[name]).norm(), (one[name] - two[name]).norm()
-        assert apart <= 0.02 * moved + 1e-6, name
+        assert apart <= 0.05 * moved + 1e-6, name  # rounding; without shared statistics it is above 0.5
     assert records.read_record(tmp_path / "2")["run"]["processes"] == 2
 
 
