@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -129,9 +130,10 @@ def test_two_processes_train_the_model_of_one(root, tmp_path):
     one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
     torch.manual_seed(0)
     start = checkpoints.build_model(config(root).model, IDENTITIES).state_dict()
-    for name in (name for name, value in one.items() if value.is_floating_point()):
-        moved, apart = (one[name] - start[name]).norm(), (one[name] - two[name]).norm()
-        assert apart <= 0.05 * moved + 1e-6, name  # rounding; without shared statistics it is above 0.5
+    apart = {name: float((one[name] - two[name]).norm() / ((one[name] - start[name]).norm() + 1e-6))
+             for name, value in one.items() if value.is_floating_point()}
+    # Of the way that each tensor went. Without shared batch statistics the median is above 1.
+    assert statistics.median(apart.values()) < 0.01 and max(apart.values()) < 0.2
     assert records.read_record(tmp_path / "2")["run"]["processes"] == 2
 
 
