@@ -260,13 +260,13 @@ def contact_sheet(samples: Sequence[Sample], config: DataConfig, columns: int = 
     return figure
 
 
-def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequence[str]) -> Figure:
+def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequence[str], title: str) -> Figure:
     """A metric of several rows as points with their mean, one point a seed."""
     figure, ax = plt.subplots(figsize=(7, 0.45 * len(order) + 0.9))
     sns.stripplot(frame, x=metric, y="name", order=order, ax=ax, size=5, alpha=0.7, color=sns.color_palette("deep")[0])
     sns.pointplot(frame, x=metric, y="name", order=order, ax=ax, linestyle="none", marker="|", markersize=16,
                   color=sns.color_palette("deep")[3], errorbar=None)
-    ax.set(ylabel="", yticks=range(len(order)), yticklabels=labels)
+    ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
     return figure
 
 

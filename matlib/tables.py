@@ -79,12 +79,13 @@ def show(frame: pd.DataFrame, caption: str = "") -> Styler:
 
 
 def provenance(frame: pd.DataFrame) -> Styler:
-    """Where each number comes from: one line a run."""
+    """Where each number comes from: one line a run; the hardware, mostly one, is the caption."""
     columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1", "mAP": "mAP",
-               "fingerprint": "data", "commit": "commit", "hardware": "hardware", "minutes": "minutes", "date": "date"}
+               "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date"}
     lines = frame[list(columns)].sort_values(["name", "profile", "seed", "tested_on"])
-    lines = lines.assign(fingerprint=lines["fingerprint"].str[:8]).rename(columns=columns)
-    return show(lines).hide(axis="index")
+    short = {column: lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
+             for column in ("fingerprint", "commit")}
+    return show(lines.assign(**short).rename(columns=columns), "; ".join(sorted(set(frame["hardware"])))).hide(axis="index")
 
 
 def _number(value: float) -> str:
