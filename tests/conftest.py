@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
 import yaml
 from execute import check_parameters
 from nbval.plugin import IPyNbFile
@@ -16,6 +18,20 @@ SCRATCH = WORK / "scratch"
 def pipeline() -> Path:
     """The folder in which the smoke profile has made data, runs, executed notebooks and HTML."""
     return built()
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture
+def unchecked():
+    """Leave bad shapes to the function's own sentences: the tests' run-time shape checks would come first."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 class PreparedNotebook(IPyNbFile):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import jaxtyping
 import kornia
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_tensors import randn, random_keypoints
 
 from matlib.geometry import (
     Keypoints,
@@ -30,30 +30,6 @@ from matlib.geometry import (
 )
 
 METRICS = ("l1", "euclidean")
-
-
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
-def unchecked():
-    """Leave bad shapes to the function's own sentences: the tests' run-time shape checks would come first."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
-
-def randn(*shape, rng, dtype=torch.float32):
-    return torch.randn(*shape, generator=rng, dtype=dtype)
-
-
-def random_keypoints(batch, count, rng, dtype=torch.float32) -> Keypoints:
-    positions = torch.rand(batch, count, 2, generator=rng, dtype=dtype) * 1.6 - 0.8
-    noise = randn(batch, count, 2, 2, rng=rng, dtype=dtype)
-    return Keypoints(positions, torch.eye(2, dtype=dtype) + 0.2 * noise)
 
 
 def random_part_maps(batch, count, height, width, rng, dtype=torch.float32):

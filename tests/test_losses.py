@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_tensors import randn, random_keypoints
 
 from matlib.geometry import (
     Keypoints,
@@ -22,7 +22,6 @@ from matlib.geometry import (
 )
 from matlib.losses import (
     background_loss,
-    foreground_loss,
     batch_hard_distances,
     concentration_loss,
     diversity_loss,
@@ -30,36 +29,13 @@ from matlib.losses import (
     equivariance_loss,
     feature_consistency_gain,
     feature_consistency_loss,
+    foreground_loss,
     identity_loss,
     separation_loss,
     triplet_loss,
 )
 
 DISTANCES = ("euclidean", "sqeuclidean")
-
-
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(11)
-
-
-@pytest.fixture
-def unchecked():
-    """Leave bad shapes to the function's own sentences: the tests' run-time shape checks would come first."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
-
-def randn(*shape, rng, dtype=torch.float32):
-    return torch.randn(*shape, generator=rng, dtype=dtype)
-
-
-def random_keypoints(batch, count, rng, dtype=torch.float32) -> Keypoints:
-    positions = torch.rand(batch, count, 2, generator=rng, dtype=dtype) * 1.4 - 0.7
-    noise = randn(batch, count, 2, 2, rng=rng, dtype=dtype)
-    return Keypoints(positions, torch.eye(2, dtype=dtype) + 0.15 * noise)
 
 
 class TestIdentityLoss:
