@@ -18,11 +18,12 @@ NOT_RUN = "–"
 def load_records(folders: Iterable[Path | str]) -> pd.DataFrame:
     """All records below the folders, one row for each record and test set; metrics in percent. Empty where there are none.
 
-    A run that lies in several folders (the same configuration, seed, data and hardware) counts once.
+    A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
+    that one's own run takes the place of the reference record.
     """
     rows = [row for record in find_records(*folders) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.drop_duplicates(["name", "profile", "seed", "tested_on", "fingerprint", "commit", "rank1", "mAP"])
+    return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
 _COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "tested_on", *METRICS, "rank3", "mINP",

@@ -55,10 +55,11 @@ def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
     assert cells == ["30.0 ± 14.1", "90.0", "90.0"]
 
 
-def test_a_run_that_lies_in_two_folders_counts_once(tmp_path):
-    record(tmp_path / "a")
-    record(tmp_path / "b")
-    assert len(tables.load_records([tmp_path / "a", tmp_path / "b"])) == 1
+def test_ones_own_run_takes_the_place_of_the_reference(tmp_path):
+    record(tmp_path / "reference", rank1=0.5)
+    record(tmp_path / "own", rank1=0.6)
+    frame = tables.load_records([tmp_path / "reference", tmp_path / "own"])
+    assert frame["rank1"].tolist() == [60.0]
 
 
 def test_without_records_there_are_empty_tables_and_no_error(tmp_path):

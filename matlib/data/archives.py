@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from matlib.errors import MatlibError
 
@@ -121,7 +121,7 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
 def _extract_all(archive: Path, folder: Path, limits: Limits) -> None:
     left = limits.bytes_for(archive)
     with _opened(archive) as members:
-        for count, member in enumerate(tqdm(members, desc=archive.name, unit=" files", delay=2), start=1):
+        for count, member in enumerate(tqdm(members, desc=archive.name, unit=" files", delay=2, disable=None), start=1):
             if count > limits.members:
                 raise MatlibError(f"{archive} is refused: it has more than {limits.members} members")
             parts = _checked_parts(archive, member)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from matlib.data.samples import Sample
 from matlib.data.transforms import (
@@ -138,7 +138,7 @@ class ImageDataset(Dataset):
     def _read_all(self) -> tuple[UInt8[Tensor, "n 3 h w"], Tensor]:
         images = torch.empty((len(self.samples), 3, *self.size), dtype=torch.uint8)
         sources = torch.empty((len(self.samples), 2), dtype=torch.int64)
-        for index, sample in enumerate(tqdm(self.samples, desc="reading images", unit=" images", delay=2)):
+        for index, sample in enumerate(tqdm(self.samples, desc="reading images", unit=" images", delay=2, disable=None)):
             image = read_image(sample.path)
             images[index] = resize_image(image, self.size)
             sources[index] = torch.tensor(image.shape[-2:])

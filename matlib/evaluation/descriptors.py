@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from tqdm import tqdm  # not tqdm.auto: its widgets make published pages fetch scripts
 
 from matlib.config import DataConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample
