@@ -8,10 +8,14 @@ import pytest
 import torch
 import yaml
 from execute import check_parameters
+from hypothesis import settings
 from nbval.plugin import IPyNbFile
 from pipeline import PIPELINE, REPOSITORY, WORK, built, start, stop
 
 SCRATCH = WORK / "scratch"
+
+settings.register_profile("matlib", deadline=None)  # a busy machine is no failure
+settings.load_profile("matlib")
 
 
 @pytest.fixture(scope="session")
