@@ -9,18 +9,21 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from matlib.ablations import Row
+from matlib.errors import MatlibError
 from matlib.records import find_records
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
 
 
-def load_records(folders: Iterable[Path | str]) -> pd.DataFrame:
+def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     """All records below the folders, one row for each record and test set; metrics in percent. Empty where there are none.
 
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
-    that one's own run takes the place of the reference record.
+    that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
     """
+    if isinstance(folders, str | Path):
+        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; with papermill: -y 'records: [book/records]'")
     rows = [row for record in find_records(*folders) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
@@ -58,7 +61,7 @@ def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """One table: for each row of the paper its numbers (on Occluded-Duke) beside ours, the seeds and the time of a run.
+    """One table: for each row of the paper its numbers (on Occluded-Duke) beside ours; n counts the seeds.
 
     ``frame`` is one of ``experiments``; a row without a record says so.
     """
@@ -66,9 +69,8 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         ours = frame[frame["name"] == row.name]
         paper = {("paper, Occluded-Duke", title): _number(value) for title, value in zip(METRICS.values(), row.paper)}
-        measured = {("measured here", title): spread(ours[key]) for key, title in METRICS.items()}
-        cost = {("run", "seeds"): len(ours), ("run", "minutes"): spread(ours["minutes"]) if len(ours) else ""}
-        lines[row.label] = paper | measured | cost
+        measured = {("measured here", title): spread(ours[key]).replace(" ", "") for key, title in METRICS.items()}
+        lines[row.label] = paper | measured | {("measured here", "n"): len(ours)}
     result = pd.DataFrame.from_dict(lines, orient="index")
     result.columns = pd.MultiIndex.from_tuples(result.columns)
     return result

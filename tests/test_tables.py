@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from matlib import records, tables
 from matlib.ablations import TABLE_1, row_config
+from matlib.errors import MatlibError
 
 
 def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64):
@@ -33,7 +34,7 @@ def test_a_number_nobody_measured_is_not_shown(tmp_path):
     ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
     table = tables.table(TABLE_1, group)
     assert table.loc["#5 full model", ("measured here", "R-1")] == "25.0"
-    others = table.drop(index="#5 full model")["measured here"]
+    others = table.drop(index="#5 full model")["measured here"].drop(columns="n")
     assert (others == tables.NOT_RUN).all(axis=None)
 
 
@@ -52,7 +53,7 @@ def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
     groups = tables.experiments(tables.load_records([tmp_path]))
     assert len(groups) == 3
     cells = sorted(tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "R-1")] for _, group in groups)
-    assert cells == ["30.0 ± 14.1", "90.0", "90.0"]
+    assert cells == ["30.0±14.1", "90.0", "90.0"]
 
 
 def test_ones_own_run_takes_the_place_of_the_reference(tmp_path):
@@ -60,6 +61,11 @@ def test_ones_own_run_takes_the_place_of_the_reference(tmp_path):
     record(tmp_path / "own", rank1=0.6)
     frame = tables.load_records([tmp_path / "reference", tmp_path / "own"])
     assert frame["rank1"].tolist() == [60.0]
+
+
+def test_a_name_in_place_of_a_list_is_refused():
+    with pytest.raises(MatlibError, match="list of folders"):
+        tables.load_records("book/records")
 
 
 def test_without_records_there_are_empty_tables_and_no_error(tmp_path):
