@@ -38,11 +38,12 @@ TABLE_2 = (
     Row("parts_17", "K = 17", (65.0, 79.5, 84.2, 56.1), {"model.parts": 17}),
 )
 
-#: Rows that the paper does not have: the controls that tell what its motion losses are worth.
+#: Rows that the paper does not have: what its motion losses are worth, and how much a method with parts could gain.
 CONTROLS = (
     Row("identity_only", "#5, identity losses only", (float("nan"),) * 4,
         {f"loss.{name}": 0.0 for name in ("equivariance", "consistency", "separation", "concentration", "diversity",
                                           "entropy", "background", "foreground")}),
+    Row("true_parts", "#1 pooled over the true parts", (float("nan"),) * 4, {"model.architecture": "true_parts"}),
 )
 
 ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, *TABLE_1)}  # "full" is in both tables; Table 1 names it

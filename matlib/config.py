@@ -19,7 +19,7 @@ from matlib.errors import MatlibError
 class ModelConfig:
     """The network of sections 3.1-3.4 (Figure 2)."""
 
-    architecture: Literal["mat", "baseline"] = "mat"
+    architecture: Literal["mat", "baseline", "true_parts"] = "mat"  # true_parts: needs a rendered set
     trunk: str = "resnet50"  # any torchvision classification network
     trunk_cut: str = ""  # name of the node whose output is F; "" is the last feature map
     output_stride: int = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
@@ -47,6 +47,7 @@ class ModelConfig:
     neck: Literal["bnneck", "none"] = "bnneck"
     part_head: Literal["concat", "per_part"] = "concat"
     descriptor: Literal["after", "before"] = "after"  # the neck
+    visibility: Literal["off", "max", "argmax"] = "off"  # of a part: what weighs its distance at test time
 
 
 @dataclass(frozen=True)

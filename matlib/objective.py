@@ -28,7 +28,7 @@ class Objective(nn.Module):
         self.seed = seed
 
     def forward(self, images: Float[Tensor, "b 3 height width"], identities: Int[Tensor, "b"], step: int = 0,
-                motion: float = 1.0, joints: Float[Tensor, "b 17 3"] | None = None
+                motion: float = 1.0, joints: Float[Tensor, "b 17 3"] | None = None, truth: tuple[Tensor, ...] = ()
                 ) -> tuple[dict[str, Tensor], MATOutput]:
         """The losses by name, unweighted, with their weighted sum as ``total``; and the model's output.
 
@@ -36,16 +36,18 @@ class Objective(nn.Module):
             step: number of the training step, for the random splines.
             motion: factor in [0, 1] on lambda 5 and lambda 6 while they are ramped in.
             joints: the images' 17 external keypoints, where the model has no keypoint branch (Table 1, row 6).
+            truth: what the model takes beside the images, as its ``truth`` names it.
         """
-        output = self.model(images)
+        output = self.model(images, *truth)
         terms = self._identity_terms(output, identities)
         weights = {"identity_global": self.config.identity_global, "triplet_global": self.config.triplet_global}
+        if output.part_features is not None:
+            terms |= self._part_terms(output, identities)
+            weights |= {"identity_part": self.config.identity_part, "triplet_part": self.config.triplet_part}
         if output.part_maps is not None:
-            terms |= self._part_terms(output, identities) | self._guards(output)
-            terms |= self._motion_terms(output, images, identities, step, joints)
+            terms |= self._guards(output) | self._motion_terms(output, images, identities, step, joints)
             weights |= {name: getattr(self.config, name) for name in
-                        ("identity_part", "triplet_part", "separation", "concentration", "diversity", "entropy",
-                         "background", "foreground")}
+                        ("separation", "concentration", "diversity", "entropy", "background", "foreground")}
             weights |= {"equivariance_value": motion * self.config.equivariance,
                         "equivariance_jacobian": motion * self.config.equivariance,
                         "consistency": motion * self.config.consistency}

@@ -1,7 +1,5 @@
 """The motion-aware transformer assembled (Figure 2), and the baseline of Table 1's first row."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,23 +9,9 @@ from matlib.geometry import Keypoints
 from matlib.models.backbone import Trunk
 from matlib.models.heads import IdentityHead, PartHeads
 from matlib.models.keypoints import KeypointBranch
-from matlib.models.parts import PartBranch, pool_parts
+from matlib.models.output import MATOutput, describe
+from matlib.models.parts import PartBranch, part_visibility, pool_parts
 from matlib.models.transformer import Decoder, Encoder, sine_position
-
-
-@dataclass
-class MATOutput:
-    """All that the losses, the evaluation and the figures read from one pass. B images, K parts, d channels."""
-
-    global_feature: Float[Tensor, "b d"]
-    global_logits: Float[Tensor, "b n"]
-    descriptor: Float[Tensor, "b e"]  # L2-normalised, what is compared at test time
-    features: Float[Tensor, "b d h w"] | None = None  # f_g
-    part_features: Float[Tensor, "b k d"] | None = None
-    part_logits: list[Tensor] | None = None
-    part_maps: Float[Tensor, "b q h w"] | None = None  # q = k + 1, part 0 the background, sum to 1 in a cell
-    keypoints: Keypoints | None = None  # in corner-aligned coordinates of the feature map
-    heatmaps: Float[Tensor, "b k h w"] | None = None
 
 
 class MAT(nn.Module):
@@ -37,6 +21,8 @@ class MAT(nn.Module):
         config: sizes and options.
         identities: number of training identities, the classifiers' outputs.
     """
+
+    truth = ()  # what forward needs beside the images
 
     def __init__(self, config: ModelConfig, identities: int):
         super().__init__()
@@ -68,13 +54,11 @@ class MAT(nn.Module):
         global_feature = features.float().mean(dim=(2, 3))
         global_after, global_logits = self.global_head(global_feature)
         parts_after, part_logits = self.part_heads(part_features)
-        compared = ((global_after, parts_after) if self.config.descriptor == "after"
-                    else (global_feature, part_features.flatten(1)))
         return MATOutput(
             global_feature=global_feature, global_logits=global_logits, features=features,
-            descriptor=nn.functional.normalize(torch.cat(compared, dim=1).float(), dim=1),
+            descriptor=describe(self.config, [global_feature, part_features], [global_after, parts_after]),
             part_features=part_features, part_logits=part_logits, part_maps=part_maps,
-            keypoints=keypoints, heatmaps=heatmaps)
+            visibility=part_visibility(part_maps, self.config.visibility), keypoints=keypoints, heatmaps=heatmaps)
 
     def locate(self, images: Float[Tensor, "b 3 height width"]) -> Keypoints:
         """The keypoints alone: what the second pass of the equivariance loss needs."""
@@ -116,6 +100,8 @@ def _position_channels(config: ModelConfig) -> int:
 class Baseline(nn.Module):
     """Table 1, row 1: the trunk, its mean over all cells, and one identity head (the strong baseline, Luo et al. 2019)."""
 
+    truth = ()
+
     def __init__(self, config: ModelConfig, identities: int):
         super().__init__()
         self.config = config
@@ -125,6 +111,4 @@ class Baseline(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:
         feature = self.trunk(images).float().mean(dim=(2, 3))
         after, logits = self.global_head(feature)
-        compared = after if self.config.descriptor == "after" else feature
-        return MATOutput(global_feature=feature, global_logits=logits,
-                         descriptor=nn.functional.normalize(compared.float(), dim=1))
+        return MATOutput(global_feature=feature, global_logits=logits, descriptor=describe(self.config, [feature], [after]))

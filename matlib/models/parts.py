@@ -42,3 +42,18 @@ def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h
     if how == "gap":
         return pooled / weights[0, 0].numel()
     return pooled / (weights.sum(dim=(2, 3)).unsqueeze(-1) + 1e-6)
+
+
+def part_visibility(maps: Float[Tensor, "b q h w"], how: str) -> Float[Tensor, "b k"] | None:
+    """How much of each part an image shows, in [0, 1]; the paper never says, so ``off`` (None) is the default.
+
+    ``max``: the map's largest value (Somers et al. 2023, BPBreID); ``argmax``: 1 where the part is the most likely one
+    of some cell, else 0 (Zhu et al. 2020, ISP).
+    """
+    if how == "off":
+        return None
+    if how == "max":
+        return maps[:, 1:].amax(dim=(2, 3))
+    winner = maps.argmax(dim=1).flatten(1)  # (b, hw)
+    parts = torch.arange(1, maps.shape[1], device=maps.device)
+    return (winner[:, None] == parts[:, None]).any(dim=2).float()

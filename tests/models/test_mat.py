@@ -9,7 +9,7 @@ import torch
 from matlib.config import ModelConfig, profile
 from matlib.models import build_model
 from matlib.models.external_keypoints import JOINT_GROUPS, group_joints
-from matlib.models.parts import pool_parts
+from matlib.models.parts import part_visibility, pool_parts
 from matlib.models.transformer import Attention, sine_position
 
 SMALL = profile("smoke").change({"model.weights": "none", "model.dropout": 0.0})
@@ -71,7 +71,7 @@ def test_jacobians_start_at_the_identity():
 def _options():
     for name, kind in get_type_hints(ModelConfig).items():
         for value in get_args(kind):
-            if (name, value) not in {("architecture", "baseline"), ("keypoints", "external")}:
+            if (name, value) not in {("architecture", "baseline"), ("architecture", "true_parts"), ("keypoints", "external")}:
                 yield name, value
     yield from [("norm_first", False), ("embed_sigmoid", True), ("encoder_layers", 0), ("decoder_layers", 0)]
 
@@ -123,6 +123,15 @@ def test_pooling_ignores_what_only_the_background_sees():
     other = features.clone()
     other[:, :, 0] += 100
     torch.testing.assert_close(pool_parts(features, weights), pool_parts(other, weights))
+
+
+def test_visibility_of_a_part_that_some_cell_shows_and_of_one_that_none_does():
+    maps = torch.zeros(1, 4, 2, 3)
+    maps[0, :, 0, 0] = torch.tensor([0.1, 0.7, 0.2, 0.0])
+    maps[0, :, 1, 2] = torch.tensor([0.5, 0.1, 0.4, 0.0])
+    assert part_visibility(maps, "off") is None
+    torch.testing.assert_close(part_visibility(maps, "max"), torch.tensor([[0.7, 0.4, 0.0]]))
+    torch.testing.assert_close(part_visibility(maps, "argmax"), torch.tensor([[1.0, 0.0, 0.0]]))
 
 
 def test_plain_attention_is_equation_1():
