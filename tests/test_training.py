@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from matlib import checkpoints, records, training
@@ -105,6 +106,12 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(root, fi
     assert training.train(config(root), finished) == records.read_record(finished)
     with pytest.raises(MatlibError, match="model.architecture"):
         training.train(config(root, "baseline"), finished)
+
+
+def test_two_trainings_into_one_folder_do_not_mix(root, tmp_path):
+    with FileLock(tmp_path / ".lock"), pytest.raises(MatlibError, match="another training is writing"):
+        training.train(config(root), tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
 
 
 def test_colours_are_learnt(root, tmp_path):
