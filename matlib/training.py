@@ -202,7 +202,7 @@ def _batches(config: RunConfig, data: ReIDDataset, accelerator: Accelerator
              ) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
     augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing)
     images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
-                          keypoints=config.model.keypoints == "external", cache=config.data.cache)
+                          truth=("keypoints",) if config.model.keypoints == "external" else (), cache=config.data.cache)
     sampler = IdentitySampler(
         [sample.identity for sample in data.train], config.train.identities_per_batch, config.train.images_per_identity,
         seed=config.seed, rank=accelerator.process_index, num_processes=accelerator.num_processes)

@@ -6,7 +6,7 @@ from matlib.data.images import ImageDataset
 from matlib.data.sampler import IdentitySampler
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.data.transforms import Augmentation
-from matlib.data.truth import Truth, keypoints_of
+from matlib.data.truth import Truth
 
 __all__ = [
     "Augmentation",
@@ -17,6 +17,5 @@ __all__ = [
     "Truth",
     "dataset_names",
     "fingerprint",
-    "keypoints_of",
     "load_dataset",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -18,14 +19,26 @@ from tqdm import tqdm
 from matlib.data.samples import Sample
 from matlib.data.transforms import (
     Augmentation,
-    augment,
-    normalise_image,
+    Variation,
     normalise_keypoints,
     resize_image,
     resize_keypoints,
+    resize_labels,
 )
-from matlib.data.truth import keypoints_of
+from matlib.data.truth import Truth, hidden_of, occluders_of, parts_of
 from matlib.errors import MatlibError
+
+
+_MASKS = {"parts": parts_of, "hidden": hidden_of, "occluders": occluders_of}
+TRUTH_NAMES = ("keypoints", *_MASKS, "yaw", "occlusion", "occluder")
+
+
+class _Cache(NamedTuple):
+    """All images, resized, with the (height, width) that each has on disk, and their masks if those are used."""
+
+    images: UInt8[Tensor, "n 3 h w"]
+    sources: Int64[Tensor, "n 2"]
+    labels: UInt8[Tensor, "m h w"]
 
 
 def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
@@ -53,8 +66,16 @@ class ImageDataset(Dataset):
 
     * ``image``: (3, height, width) float, with ImageNet's mean and deviation;
     * ``identity``, ``camera``: of the sample; ``index``: its position in ``samples``;
-    * ``keypoints``, only where asked for: (17, 3), x and y in [-1, 1], corner-aligned, of the image as it is
-      given, and visibility 2 visible, 1 hidden, 0 outside. They are the truth of a rendered set.
+    * what ``truth`` names, of the image as it is given, varied along with it:
+
+      - ``keypoints``: (17, 3), x and y in [-1, 1], corner-aligned, and visibility 2 visible, 1 hidden,
+        0 outside;
+      - ``parts``: (height, width) uint8, the part that is seen at each pixel, 1..13, or 0;
+      - ``hidden``, ``occluders``: (height, width) bool, where the person is hidden, and where something
+        hides: an occluder, or the erased rectangle;
+      - ``yaw``: where the person faces, in degrees;
+      - ``occlusion``, ``occluder``: the share of the person that is hidden and by what (``"none"`` if by
+        nothing), in the image as rendered.
 
     An item depends only on the seed, the epoch, the index, and how often the index came before in the same
     batch: not on the worker or process that makes it. So runs repeat, and the copies of an image in a batch
@@ -65,12 +86,13 @@ class ImageDataset(Dataset):
     samples: what to read.
     size: (height, width) of the images given.
     augmentation: None for testing.
-    keypoints: whether to give the true keypoints.
+    truth: names from the list above, where the images are rendered.
     seed: of the augmentation.
-    cache: read and resize all images now and keep them in memory (3 * height * width bytes each).
+    cache: read and resize all images now and keep them in memory (3 * height * width bytes each; 4 with
+        masks).
 
-    Raises MatlibError, naming the file, for a damaged image: with ``cache`` at once, otherwise when it is
-    asked for.
+    Raises MatlibError for an unknown name in ``truth``, for truth of photographs, which have none, and,
+    naming the file, for a damaged image or mask: with ``cache`` at once, otherwise when it is asked for.
     """
 
     def __init__(
@@ -79,7 +101,7 @@ class ImageDataset(Dataset):
         size: tuple[int, int] = (256, 128),
         augmentation: Augmentation | None = None,
         *,
-        keypoints: bool = False,
+        truth: Sequence[str] = (),
         seed: int = 0,
         cache: bool = False,
     ) -> None:
@@ -87,7 +109,8 @@ class ImageDataset(Dataset):
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
-        self._keypoints = keypoints_of(samples) if keypoints else None
+        self._truth = _checked_names(truth)
+        self._truths = [Truth(sample) for sample in samples] if truth else []
         # in shared memory, so that workers that live longer than an epoch see it change
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._cached = self._read_all() if cache else None
@@ -111,35 +134,66 @@ class ImageDataset(Dataset):
             seen[index] += 1
         return items
 
-    def _item(self, index: int, copy: int) -> dict[str, Tensor | int]:
+    def _item(self, index: int, copy: int) -> dict[str, Tensor | int | float | str]:
         sample = self.samples[index]
         image, source = self._resized(index)
-        keypoints = None
-        if self._keypoints is not None:
-            keypoints = resize_keypoints(self._keypoints[index], source, self.size)
-        if self.augmentation is None:
-            image = normalise_image(image)
-        else:
+        variation = Variation()
+        if self.augmentation is not None:
             generator = np.random.default_rng([self.seed, int(self._epoch), index, copy])
-            image, keypoints = augment(image, keypoints, self.augmentation, generator)
-        item = {"image": image, "identity": sample.identity, "camera": sample.camera, "index": index}
-        if keypoints is not None:
-            item["keypoints"] = normalise_keypoints(keypoints, self.size)
-        return item
+            variation = Variation.draw(self.augmentation, self.size, generator)
+        item = {"image": variation.image(image), "identity": sample.identity, "camera": sample.camera, "index": index}
+        return item | self._varied_truth(index, source, variation) if self._truth else item
+
+    def _varied_truth(
+        self, index: int, source: tuple[int, int], variation: Variation
+    ) -> dict[str, Tensor | float | str]:
+        """What is asked for of an image that is (height, width) = ``source`` on disk."""
+        truth = self._truths[index]
+        values: dict[str, Tensor | float | str] = {}
+        if "keypoints" in self._truth:
+            points = resize_keypoints(truth.keypoints, source, self.size)
+            values["keypoints"] = normalise_keypoints(variation.keypoints(points, self.size[1]), self.size)
+        if self._has_masks:
+            labels = variation.labels(self._resized_labels(index))
+            values |= {name: read(labels) for name, read in _MASKS.items() if name in self._truth}
+        scalars = {"yaw": variation.yaw(truth.yaw), "occlusion": truth.occlusion, "occluder": truth.occluder or "none"}
+        return values | {name: value for name, value in scalars.items() if name in self._truth}
+
+    @property
+    def _has_masks(self) -> bool:
+        return not _MASKS.keys().isdisjoint(self._truth)
 
     def _resized(self, index: int) -> tuple[UInt8[Tensor, "3 h w"], tuple[int, int]]:
         """The resized image, and the (height, width) that it has on disk."""
         if self._cached is not None:
-            images, sources = self._cached
-            return images[index], tuple(sources[index].tolist())
+            return self._cached.images[index], tuple(self._cached.sources[index].tolist())
         image = read_image(self.samples[index].path)
         return resize_image(image, self.size), tuple(image.shape[-2:])
 
-    def _read_all(self) -> tuple[UInt8[Tensor, "n 3 h w"], Tensor]:
-        images = torch.empty((len(self.samples), 3, *self.size), dtype=torch.uint8)
-        sources = torch.empty((len(self.samples), 2), dtype=torch.int64)
-        for index, sample in enumerate(tqdm(self.samples, desc="reading images", unit=" images", delay=2, disable=None)):
+    def _resized_labels(self, index: int) -> UInt8[Tensor, "h w"]:
+        if self._cached is not None:
+            return self._cached.labels[index]
+        return resize_labels(self._truths[index].labels, self.size)
+
+    def _read_all(self) -> _Cache:
+        count, masks = len(self.samples), len(self.samples) if self._has_masks else 0
+        cache = _Cache(
+            images=torch.empty((count, 3, *self.size), dtype=torch.uint8),
+            sources=torch.empty((count, 2), dtype=torch.int64),
+            labels=torch.empty((masks, *self.size), dtype=torch.uint8),
+        )
+        bar = tqdm(self.samples, desc="reading images", unit=" images", delay=2, disable=None)
+        for index, sample in enumerate(bar):
             image = read_image(sample.path)
-            images[index] = resize_image(image, self.size)
-            sources[index] = torch.tensor(image.shape[-2:])
-        return images, sources
+            cache.images[index] = resize_image(image, self.size)
+            cache.sources[index] = torch.tensor(image.shape[-2:])
+            if self._has_masks:
+                cache.labels[index] = resize_labels(self._truths[index].labels, self.size)
+        return cache
+
+
+def _checked_names(names: Sequence[str]) -> frozenset[str]:
+    for name in [names] if isinstance(names, str) else names:
+        if name not in TRUTH_NAMES:
+            raise MatlibError(f"truth is a list of names from {', '.join(TRUTH_NAMES)}; got {name!r}")
+    return frozenset([names] if isinstance(names, str) else names)

@@ -1,13 +1,15 @@
-"""The image operations of section 4.2, with keypoints moved along.
+"""The image operations of section 4.2, with all that is known of an image moved along.
 
 Until the last step, a keypoint is (x, y, v) in pixels, (0, 0) being the image's corner and (0.5, 0.5) the
 centre of the first pixel; v is COCO's visibility: 2 visible, 1 hidden, 0 outside the image. What the paper
-leaves open follows the strong baseline of Luo et al. (CVPR workshops 2019).
+leaves open follows the strong baseline of Luo et al. (CVPR workshops 2019). torchvision's own key points
+are not used: they resize in this frame, but flip in one whose first pixel is at 0.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +18,19 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from matlib.data.truth import NUM_PARTS, OTHER_OCCLUDER, TARGET_HIDDEN
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: left before right in each pair
 COCO_MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 
+# parts 0..13: background, head, torso, upper arms, forearms, thighs, shanks, feet, carried; left before right
+PART_MIRROR = (0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 13)
+
+_MIRRORED_LABELS = torch.arange(256, dtype=torch.uint8)
+_MIRRORED_LABELS[: len(PART_MIRROR)] = torch.tensor(PART_MIRROR, dtype=torch.uint8)
 _ERASING_ATTEMPTS = 100
 
 
@@ -54,6 +63,11 @@ def resize_keypoints(
     return torch.cat([keypoints[:, :2] * scale, keypoints[:, 2:]], dim=1)
 
 
+def resize_labels(labels: UInt8[Tensor, "h0 w0"], size: tuple[int, int]) -> UInt8[Tensor, "h w"]:
+    """The mask at ``size`` = (height, width): each pixel has the label at its centre."""
+    return F.resize(labels[None], list(size), interpolation=F.InterpolationMode.NEAREST_EXACT)[0]
+
+
 def normalise_image(image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     """Values 0..255 as ImageNet networks want them: channel mean 0 and deviation 1 over ImageNet."""
     return F.normalize(F.to_dtype(image, torch.float32, scale=True), list(IMAGENET_MEAN), list(IMAGENET_STD))
@@ -67,47 +81,87 @@ def normalise_keypoints(keypoints: Float[Tensor, "k 3"], size: tuple[int, int]) 
     return torch.cat([positions, (keypoints[:, 2] * inside)[:, None]], dim=1)
 
 
-def augment(
-    image: UInt8[Tensor, "3 h w"],
-    keypoints: Float[Tensor, "k 3"] | None,
-    augmentation: Augmentation,
-    generator: np.random.Generator,
-) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 3"] | None]:
-    """One random variation: flip, pad and crop, normalise, erase (with 0, by then the ImageNet mean).
+@dataclass(frozen=True)
+class Variation:
+    """One draw of an ``Augmentation``, which acts alike on an image and on all that is known of it.
 
-    Keypoints, where given (COCO's 17), move along: a flip swaps left and right, and a visible one in the
-    erased rectangle becomes hidden. They stay in pixels. All randomness is drawn from ``generator``.
+    In this order: flip, pad and crop to the size before, erase. The default changes nothing.
     """
-    height, width = image.shape[-2:]
-    if generator.random() < augmentation.flip:
-        image = F.horizontal_flip(image)
-        keypoints = None if keypoints is None else _flip_keypoints(keypoints, width)
-    top, left = (int(offset) for offset in generator.integers(0, 2 * augmentation.pad + 1, size=2))
-    image = F.crop(F.pad(image, [augmentation.pad] * 4), top, left, height, width)
-    if keypoints is not None:
-        shift = torch.tensor([augmentation.pad - left, augmentation.pad - top, 0], dtype=keypoints.dtype)
-        keypoints = keypoints + shift
-    image = normalise_image(image)
-    if generator.random() < augmentation.erasing:
-        box = _erasing_box(height, width, augmentation, generator)
-        if box is not None:
-            image = F.erase(image, *box, v=torch.zeros((), dtype=image.dtype))
-            keypoints = None if keypoints is None else _hide_keypoints(keypoints, *box)
-    return image, keypoints
 
+    flip: bool = False
+    pad: int = 0
+    """Pixels added on each side."""
+    top: int = 0
+    left: int = 0
+    """The crop's corner in the padded image."""
+    erased: tuple[int, int, int, int] | None = None
+    """Top, left, height and width of the erased rectangle in the cropped image."""
 
-def _flip_keypoints(keypoints: Float[Tensor, "17 3"], width: int) -> Float[Tensor, "17 3"]:
-    flipped = keypoints[list(COCO_MIRROR)]
-    return torch.cat([width - flipped[:, :1], flipped[:, 1:]], dim=1)
+    @classmethod
+    def draw(
+        cls, augmentation: Augmentation, size: tuple[int, int], generator: np.random.Generator
+    ) -> Variation:
+        """A random variation of images of ``size`` = (height, width); all randomness is ``generator``'s."""
+        flip = bool(generator.random() < augmentation.flip)
+        top, left = (int(offset) for offset in generator.integers(0, 2 * augmentation.pad + 1, size=2))
+        erases = generator.random() < augmentation.erasing
+        erased = _erasing_box(*size, augmentation, generator) if erases else None
+        return cls(flip, augmentation.pad, top, left, erased)
 
+    def image(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+        """The varied image, normalised: black where it was padded, 0 (ImageNet's mean) where it is erased."""
+        image = normalise_image(self._framed(image))
+        return image if self.erased is None else F.erase(image, *self.erased, v=torch.zeros((), dtype=image.dtype))
 
-def _hide_keypoints(
-    keypoints: Float[Tensor, "k 3"], top: int, left: int, height: int, width: int
-) -> Float[Tensor, "k 3"]:
-    column, row = keypoints[:, 0].floor(), keypoints[:, 1].floor()
-    covered = (column >= left) & (column < left + width) & (row >= top) & (row < top + height)
-    visibility = torch.where(covered, keypoints[:, 2].clamp(max=1), keypoints[:, 2])
-    return torch.cat([keypoints[:, :2], visibility[:, None]], dim=1)
+    def keypoints(
+        self, keypoints: Float[Tensor, "k 3"], width: int, mirror: Sequence[int] | None = COCO_MIRROR
+    ) -> Float[Tensor, "k 3"]:
+        """Points in pixels of an image ``width`` wide; one in the erased rectangle that was visible is hidden.
+
+        ``mirror`` says which point each becomes in a flipped image (a left wrist looks like a right one);
+        None for points that have no counterpart.
+        """
+        x, y, visibility = keypoints.unbind(1)
+        if self.flip:
+            x = width - x
+        x, y = x + (self.pad - self.left), y + (self.pad - self.top)
+        if self.erased is not None:
+            top, left, height, box_width = self.erased
+            column, row = x.floor(), y.floor()
+            covered = (column >= left) & (column < left + box_width) & (row >= top) & (row < top + height)
+            visibility = torch.where(covered, visibility.clamp(max=1), visibility)
+        moved = torch.stack([x, y, visibility], dim=1)
+        return moved[list(mirror)] if self.flip and mirror is not None else moved
+
+    def labels(self, labels: UInt8[Tensor, "h w"]) -> UInt8[Tensor, "h w"]:
+        """A mask as in ``Truth.labels``: a flip swaps left and right parts, and an erased rectangle is an occluder.
+
+        So erased pixels of the person are hidden ones (64), the others an occluder's (128), and padding is
+        background (0).
+        """
+        labels = self._framed(labels[None])[0]
+        if self.flip:
+            labels = _MIRRORED_LABELS[labels.long()]
+        if self.erased is not None:
+            top, left, height, width = self.erased
+            labels = labels.clone()
+            box = labels[top : top + height, left : left + width]
+            person = ((box > 0) & (box <= NUM_PARTS)) | (box == TARGET_HIDDEN)
+            box.copy_(torch.where(person, TARGET_HIDDEN, OTHER_OCCLUDER))
+        return labels
+
+    def yaw(self, yaw: float) -> float:
+        """Where the person faces, in degrees, 0 to the camera: a flip mirrors it."""
+        return -yaw if self.flip else yaw
+
+    def _framed(self, image: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
+        """Flipped, padded with 0, and cropped."""
+        height, width = image.shape[-2:]
+        if self.flip:
+            image = F.horizontal_flip(image)
+        if self.pad:
+            image = F.crop(F.pad(image, [self.pad] * 4), self.top, self.left, height, width)
+        return image
 
 
 def _erasing_box(

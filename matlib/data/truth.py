@@ -7,7 +7,6 @@ and a JSON file for each folder, ``truth/<folder>.json``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,9 @@ class Truth:
         visibility 2 visible, 1 hidden (by the person's own body as well), 0 outside the image.
     occlusion: the share of the person that an occluder hides, in [0, 1].
     occluder: what hides it, or None.
-    yaw: where the person faces, in degrees.
+    yaw: where the person faces, in degrees, -180..180; 0 is to the camera.
 
-    Raises MatlibError where the image has no labels, as photographs have none.
+    Raises MatlibError where the image has no labels, as photographs have none, or damaged ones.
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -49,48 +48,64 @@ class Truth:
             )
         label: dict[str, Any] = labels[sample.path.name]
         self._mask_path = split.parent / "truth" / split.name / f"{sample.path.stem}.png"
-        self.keypoints: Float[Tensor, "17 3"] = torch.tensor(label["keypoints"], dtype=torch.float32)
-        self.occlusion: float = label["occlusion"]
-        self.occluder: str | None = label["occluder"]
-        self.yaw: float = label["yaw"]
+        try:
+            keypoints = torch.tensor(label["keypoints"], dtype=torch.float32)
+            self.keypoints: Float[Tensor, "17 3"] = keypoints.reshape(17, 3)
+            self.occlusion = float(label["occlusion"])
+            self.occluder: str | None = label["occluder"]
+            self.yaw = float(label["yaw"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise MatlibError(
+                f"{_labels_path(split)} is damaged at {sample.path.name}; render the set again ({error})"
+            ) from error
 
     @property
     def labels(self) -> UInt8[Tensor, "h w"]:
         """The mask as stored: 0 background, 1..13 parts, 64 the person hidden, 128 an occluder elsewhere."""
         try:
             with Image.open(self._mask_path) as mask:
-                return torch.from_numpy(np.array(mask.convert("L")))
+                labels = torch.from_numpy(np.array(mask.convert("L")))
         except (OSError, SyntaxError, ValueError) as error:
             raise MatlibError(
                 f"the mask {self._mask_path} cannot be read; render the set again ({error})"
             ) from error
+        known = (labels <= NUM_PARTS) | (labels == TARGET_HIDDEN) | (labels == OTHER_OCCLUDER)
+        if not known.all():
+            raise MatlibError(
+                f"the mask {self._mask_path} holds the label {int(labels[~known][0])}, which means nothing;"
+                " render the set again"
+            )
+        return labels
 
     @property
     def parts(self) -> UInt8[Tensor, "h w"]:
-        """The visible part at each pixel, 1..13, and 0 for all that is not the person."""
-        labels = self.labels
-        return torch.where(labels <= NUM_PARTS, labels, 0)
+        """``parts_of`` the mask."""
+        return parts_of(self.labels)
 
     @property
     def hidden(self) -> Bool[Tensor, "h w"]:
-        """Where the person is, but hidden."""
-        return self.labels == TARGET_HIDDEN
+        """``hidden_of`` the mask."""
+        return hidden_of(self.labels)
 
     @property
     def occluders(self) -> Bool[Tensor, "h w"]:
-        """Where an occluder is, in front of the person or beside."""
-        labels = self.labels
-        return (labels == TARGET_HIDDEN) | (labels == OTHER_OCCLUDER)
+        """``occluders_of`` the mask."""
+        return occluders_of(self.labels)
 
 
-def keypoints_of(samples: Sequence[Sample]) -> Float[Tensor, "n 17 3"]:
-    """The true keypoints of rendered images, as in ``Truth.keypoints``.
+def parts_of(labels: UInt8[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:
+    """The visible part at each pixel, 1..13, and 0 for all that is not the person."""
+    return torch.where(labels <= NUM_PARTS, labels, 0)
 
-    Raises MatlibError where there are none.
-    """
-    if not samples:
-        return torch.empty((0, 17, 3))
-    return torch.stack([Truth(sample).keypoints for sample in samples])
+
+def hidden_of(labels: UInt8[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
+    """Where the person is, but hidden."""
+    return labels == TARGET_HIDDEN
+
+
+def occluders_of(labels: UInt8[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
+    """Where an occluder is, in front of the person or beside."""
+    return (labels == TARGET_HIDDEN) | (labels == OTHER_OCCLUDER)
 
 
 def _labels_path(split: Path) -> Path:

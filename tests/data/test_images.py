@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from matlib.data import Augmentation, IdentitySampler, ImageDataset, Sample, load_dataset
-from matlib.data.transforms import COCO_MIRROR, IMAGENET_MEAN, IMAGENET_STD, augment
+from matlib.data.transforms import COCO_MIRROR, IMAGENET_MEAN, IMAGENET_STD, Variation
 from matlib.errors import MatlibError
 
 
@@ -121,7 +121,7 @@ def test_flip_pad_and_crop_give_what_they_should(tmp_path):
     image = torch.randint(1, 256, (3, 30, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     generator = np.random.default_rng(0)
     flips = Augmentation(flip=1.0, pad=0, erasing=0.0)
-    flipped, _ = augment(image, None, flips, generator)
+    flipped = Variation.draw(flips, (30, 20), generator).image(image)
     torch.testing.assert_close(pixels(flipped), image.flip(2) / 255, atol=1e-5, rtol=0)
     black = torch.zeros(3, 50, 40)
     black[:, 10:40, 10:30] = image / 255
@@ -132,7 +132,8 @@ def test_flip_pad_and_crop_give_what_they_should(tmp_path):
     }
     seen = set()
     for _ in range(60):
-        cropped, _ = augment(image, None, Augmentation(flip=0.0, pad=10, erasing=0.0), generator)
+        crops = Augmentation(flip=0.0, pad=10, erasing=0.0)
+        cropped = Variation.draw(crops, (30, 20), generator).image(image)
         seen.add(pixels(cropped).mul(255).round().byte().numpy().tobytes())
     assert seen <= windows and len(seen) > 40
 
@@ -142,7 +143,7 @@ def test_erasing_fills_a_rectangle_with_the_mean():
     generator = np.random.default_rng(0)
     areas = []
     for _ in range(200):
-        erased, _ = augment(image, None, Augmentation(flip=0.0, pad=0), generator)
+        erased = Variation.draw(Augmentation(flip=0.0, pad=0), (128, 64), generator).image(image)
         hole = (erased == 0).all(0)
         if hole.any():
             rows, columns = hole.any(1), hole.any(0)
@@ -179,7 +180,7 @@ def test_keypoints_stay_on_what_they_mark(tmp_path):
     folder = write_annyville(tmp_path, size=size)
     draw_keypoints(folder, "bounding_box_train", size)
     samples = load_dataset("annyville-occluded", tmp_path).train
-    dataset = ImageDataset(samples, (height, width), Augmentation(pad=20), keypoints=True, cache=True)
+    dataset = ImageDataset(samples, (height, width), Augmentation(pad=20), truth=("keypoints",), cache=True)
     visibilities, flips, centred = Counter(), 0, 0
     for epoch in range(12):
         dataset.set_epoch(epoch)
@@ -228,7 +229,7 @@ def test_keypoints_without_augmentation_in_closed_form(tmp_path):
     label["keypoints"][3] = [2.0, 78.0, 1]  # the centre of the last row's first pixel
     label["keypoints"][2] = [1.0, 79.5, 1]
     path.write_text(json.dumps(labels))
-    keypoints = ImageDataset(load_dataset("annyville-occluded", tmp_path).query, (20, 10), keypoints=True)[0][
+    keypoints = ImageDataset(load_dataset("annyville-occluded", tmp_path).query, (20, 10), truth=("keypoints",))[0][
         "keypoints"
     ]
     assert keypoints[0].tolist() == pytest.approx([0, 0, 2])
@@ -243,4 +244,4 @@ def test_keypoints_without_augmentation_in_closed_form(tmp_path):
 def test_photographs_have_no_keypoints(tmp_path):
     samples = noise_samples(tmp_path)
     with pytest.raises(MatlibError, match="only rendered"):
-        ImageDataset(samples, keypoints=True)
+        ImageDataset(samples, truth=("keypoints",))

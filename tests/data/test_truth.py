@@ -1,10 +1,9 @@
 """The labels of rendered sets."""
 
 import pytest
-import torch
 from builders import write_annyville
 
-from matlib.data import Truth, keypoints_of, load_dataset
+from matlib.data import Truth, load_dataset
 from matlib.errors import MatlibError
 
 
@@ -18,10 +17,6 @@ def test_the_labels_of_an_image(tmp_path):
     assert truth.parts[1, :5].tolist() == [0, 1, 13, 0, 0]
     assert truth.hidden[1, :5].tolist() == [False, False, False, True, False]
     assert truth.occluders[1, :5].tolist() == [False, False, False, True, True]
-    stacked = keypoints_of(dataset.train)
-    assert stacked.shape == (2, 17, 3)
-    assert torch.equal(stacked[1], Truth(dataset.train[1]).keypoints)
-    assert keypoints_of([]).shape == (0, 17, 3)
 
 
 def test_missing_labels_are_told(tmp_path):
@@ -39,4 +34,4 @@ def test_missing_labels_are_told(tmp_path):
         Truth(sample)
     labels.unlink()
     with pytest.raises(MatlibError, match="only rendered"):
-        keypoints_of([sample])
+        Truth(sample)
