@@ -100,7 +100,7 @@ def evaluate(
     Raises MatlibError for shapes that do not fit, an empty side, NaN among the distances, labels that are not
     integers, an unknown option, and queries none of which has a match.
     """
-    labels = _checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
+    labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
     distances = distances if isinstance(distances, Tensor) else np.asarray(distances)
     if distances.dtype.is_complex if isinstance(distances, Tensor) else distances.dtype.kind not in "fiub":
         raise MatlibError(f"distances are to be real numbers, but their type is {distances.dtype}")
@@ -110,8 +110,8 @@ def evaluate(
             f"distances have the shape {tuple(distances.shape)}, but there are {expected[0]} queries and "
             f"{expected[1]} gallery images: the shape is to be {expected}"
         )
-    chunks = (_to_numpy(distances[rows]) for rows in _chunks(*expected))
-    return _evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
+    chunks = (_to_numpy(distances[rows]) for rows in row_chunks(*expected))
+    return evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
 
 
 def evaluate_features(
@@ -143,7 +143,7 @@ def evaluate_features(
     """
     if metric not in METRICS:
         raise MatlibError(f"metric is one of {', '.join(METRICS)}; got {metric!r}")
-    labels = _checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
+    labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
     query = _checked_features(query_features, len(labels.query_ids), "query")
     gallery = _checked_features(gallery_features, len(labels.gallery_ids), "gallery").to(query.device)
     if query.shape[1] != gallery.shape[1]:
@@ -151,14 +151,14 @@ def evaluate_features(
             f"query features have {query.shape[1]} channels and gallery features {gallery.shape[1]}: "
             "they are to come from the same model"
         )
-    chunks = (_distances(query[rows], gallery, metric) for rows in _chunks(len(query), len(gallery)))
-    return _evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
+    chunks = (_distances(query[rows], gallery, metric) for rows in row_chunks(len(query), len(gallery)))
+    return evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
 
 
-def _evaluate_chunks(
+def evaluate_chunks(
     chunks: Iterator[np.ndarray], labels: _Labels, max_rank: int, average_precision: str, unmatched: str
 ) -> RankingMetrics:
-    """Score chunks of rows of the distance matrix, which come in the order of ``_chunks``."""
+    """Score chunks of rows of the distance matrix, which come in the order of ``row_chunks``."""
     _check_options(max_rank, average_precision, unmatched)
     valid = _has_match(labels)
     if not valid.any():
@@ -169,7 +169,7 @@ def _evaluate_chunks(
             "%d of %d queries have no match in the gallery and %s", (~valid).sum(), len(valid), counted
         )
     parts = []
-    for rows, distances in zip(_chunks(len(valid), len(labels.gallery_ids)), chunks, strict=True):
+    for rows, distances in zip(row_chunks(len(valid), len(labels.gallery_ids)), chunks, strict=True):
         if distances.dtype.kind == "f" and np.isnan(distances).any():
             raise MatlibError("distances hold NaN, which has no rank: look for features that are not finite")
         parts.append(_score(distances[valid[rows]], _select(labels, rows, valid), average_precision))
@@ -239,7 +239,7 @@ def _prepared(features: Tensor, metric: str) -> Tensor:
     return features
 
 
-def _chunks(queries: int, gallery: int) -> Iterator[slice]:
+def row_chunks(queries: int, gallery: int) -> Iterator[slice]:
     """Rows that are ranked together."""
     size = min(max(_CHUNK_ELEMENTS // gallery, 16), 1024)
     return (slice(start, start + size) for start in range(0, queries, size))
@@ -287,7 +287,7 @@ def _why_unmatched(labels: _Labels) -> str:
     )
 
 
-def _checked_labels(
+def checked_labels(
     query_ids: Array, gallery_ids: Array, query_cameras: Array, gallery_cameras: Array
 ) -> _Labels:
     labels = _Labels(
