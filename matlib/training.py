@@ -93,9 +93,10 @@ class _Run:
 
     def __init__(self, config: RunConfig, data: ReIDDataset, accelerator: Accelerator, out: Path):
         self.config, self.data, self.accelerator, self.out = config, data, accelerator, out
-        self.images, self.sampler, self.loader = _batches(config, data, accelerator)
         torch.manual_seed(config.seed)
         model = build_model(config.model, data.num_train_identities)
+        joints = ("keypoints",) if config.model.keypoints == "external" else ()
+        self.images, self.sampler, self.loader = _batches(config, data, joints + model.truth, accelerator)
         model = synchronise_batch_norm(model, accelerator.device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, config.train)
         self.objective, self.optimizer = accelerator.prepare(Objective(model, config.loss, config.seed), optimizer)
@@ -133,9 +134,10 @@ class _Run:
         device = self.accelerator.device
         images = batch["image"].to(device, memory_format=torch.channels_last, non_blocking=True)
         joints = batch["keypoints"].to(device) if "keypoints" in batch else None
+        truth = tuple(batch[name].to(device) for name in self.model.truth)
         ramp = self.config.loss.motion_warmup_epochs * len(self.sampler)
         terms, output = self.objective(images, batch["identity"].to(device), step, min(1.0, step / ramp) if ramp else 1.0,
-                                       joints)
+                                       joints, truth)
         if not torch.isfinite(terms["total"]):
             bad = [name for name, value in terms.items() if not torch.isfinite(value)]
             raise MatlibError(f"the loss is not finite at step {step} ({', '.join(bad)}); lower train.lr or set train.clip")
@@ -198,11 +200,11 @@ class _Run:
                         self.config.seed, last["epoch"], epochs, last["losses"]["total"], last["seconds"], _duration(left))
 
 
-def _batches(config: RunConfig, data: ReIDDataset, accelerator: Accelerator
+def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], accelerator: Accelerator
              ) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
     augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing)
     images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
-                          truth=("keypoints",) if config.model.keypoints == "external" else (), cache=config.data.cache)
+                          truth=truth, cache=config.data.cache)
     sampler = IdentitySampler(
         [sample.identity for sample in data.train], config.train.identities_per_batch, config.train.images_per_identity,
         seed=config.seed, rank=accelerator.process_index, num_processes=accelerator.num_processes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders import write_annyville
 from filelock import FileLock
 from PIL import Image
 
@@ -112,6 +113,14 @@ def test_two_trainings_into_one_folder_do_not_mix(root, tmp_path):
     with FileLock(tmp_path / ".lock"), pytest.raises(MatlibError, match="another training is writing"):
         training.train(config(root), tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
+
+
+def test_true_parts_come_to_training_with_the_images(tmp_path):
+    write_annyville(tmp_path)
+    settings = {"data.dataset": "annyville-occluded", "train.identities_per_batch": 2, "train.epochs": 1}
+    record = training.train(config(tmp_path, "true_parts", **settings), tmp_path / "run")
+    assert record["history"][0]["losses"].keys() >= {"identity_part", "triplet_part"}
+    assert record["metrics"]["annyville-occluded"]["queries"] == 1
 
 
 def test_colours_are_learnt(root, tmp_path):

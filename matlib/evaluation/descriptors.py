@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,36 +14,64 @@ from tqdm import tqdm  # not tqdm.auto: its widgets make published pages fetch s
 from matlib.config import DataConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample
 from matlib.evaluation.ranking import RankingMetrics, evaluate_features
+from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts
+from matlib.models import MATOutput
 
 RANKS = (1, 3, 5, 10)
 
 
-@torch.no_grad()
 def extract_descriptors(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
                         batch_size: int = 64, description: str = "descriptors") -> Float[Tensor, "n e"]:
     """The L2-normalised descriptors of images at test time, on the CPU, in the order of the samples.
 
-    Raises MatlibError, naming the file, for an image that cannot be read.
+    Raises MatlibError, naming the file, for an image that cannot be read, or that lacks the labels a model asks for.
     """
-    images = ImageDataset(samples, (config.height, config.width))
+    return torch.cat([output.descriptor.float().cpu()
+                      for output in _outputs(model, samples, config, device, batch_size, description)])
+
+
+def extract_parts(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
+                  batch_size: int = 64, description: str = "descriptors") -> PartDescriptors:
+    """The same descriptors taken apart, with the visibility of each part: for a model that tells it.
+
+    Raises MatlibError as ``extract_descriptors``.
+    """
+    vectors, visibilities = [], []
+    for output in _outputs(model, samples, config, device, batch_size, description):
+        vectors.append(output.descriptor.float().cpu())
+        visibilities.append(output.visibility.float().cpu())
+        shape = output.part_features.shape[1:]  # (k, c)
+    vectors = torch.cat(vectors)
+    whole = vectors.shape[1] - shape.numel()
+    return PartDescriptors(vectors[:, whole:].unflatten(1, shape), torch.cat(visibilities), vectors[:, :whole])
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str,
+             batch_size: int, description: str) -> Iterator[MATOutput]:
+    images = ImageDataset(samples, (config.height, config.width), truth=model.truth)
     loader = DataLoader(images, batch_size=batch_size, num_workers=config.workers)
     training = model.training
     model.eval().to(device)
-    descriptors = [
-        model(batch["image"].to(device, memory_format=torch.channels_last)).descriptor.float().cpu()
-        for batch in tqdm(loader, desc=description, leave=False, disable=None)]
+    for batch in tqdm(loader, desc=description, leave=False, disable=None):
+        yield model(batch["image"].to(device, memory_format=torch.channels_last),
+                    *(batch[name].to(device) for name in model.truth))
     model.train(training)
-    return torch.cat(descriptors)
 
 
 def rank_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
                ) -> RankingMetrics:
-    """Rank the gallery for each query by cosine distance of the descriptors (Market protocol)."""
-    query, gallery = (extract_descriptors(model, part, config, device, description=name)
+    """Rank the gallery for each query by cosine distance of the descriptors (Market protocol).
+
+    Where the model tells how visible its parts are, their distances are weighted by it (``part_distances``).
+    """
+    weighted = model.config.architecture == "true_parts" or model.config.visibility != "off"
+    extract, rank = (extract_parts, evaluate_parts) if weighted else (extract_descriptors, evaluate_features)
+    query, gallery = (extract(model, part, config, device, description=name)
                       for name, part in (("query", data.query), ("gallery", data.gallery)))
     ids = [[s.identity for s in part] for part in (data.query, data.gallery)]
     cameras = [[s.camera for s in part] for part in (data.query, data.gallery)]
-    return evaluate_features(query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
+    return rank(query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
 
 
 def evaluate_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
