@@ -12,7 +12,6 @@ model that one process would.
 import argparse
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator

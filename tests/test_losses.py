@@ -16,7 +16,6 @@ from matlib.geometry import (
     ThinPlateSpline,
     blend_motions,
     centroids,
-    coordinate_grid,
     local_motions,
     warp,
 )

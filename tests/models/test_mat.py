@@ -39,7 +39,7 @@ def test_shapes(parts, size):
 def test_the_paper_profile_has_the_sizes_of_its_parts():
     model = build_model(profile("paper").change({"model.weights": "none"}).model, identities=702)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-    d, ffn, layer = 256, 2048, 4 * (256 * 256 + 256) + 2 * 256 * 2048 + 2048 + 256 + 4 * 256
+    d, layer = 256, 4 * (256 * 256 + 256) + 2 * 256 * 2048 + 2048 + 256 + 4 * 256
     assert count["trunk"] == 25_557_032 - 2048 * 1000 - 1000  # ResNet-50 without its classifier
     assert count["reduce"] == 2048 * d + 2 * d
     assert count["encoder"] == 6 * layer + 2 * d
