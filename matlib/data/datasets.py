@@ -11,7 +11,14 @@ from pathlib import Path
 
 from matlib.data.folders import Layout
 from matlib.data.market import SPLITS, read_market_layout
-from matlib.data.partial import PARTIAL_ILIDS_ROOTS, PARTIAL_REID_ROOTS, read_partial_ilids, read_partial_reid
+from matlib.data.pairs import (
+    OCCLUDED_REID_ROOTS,
+    PARTIAL_ILIDS_ROOTS,
+    PARTIAL_REID_ROOTS,
+    read_occluded_reid,
+    read_partial_ilids,
+    read_partial_reid,
+)
 from matlib.data.rendered import read_annyville
 from matlib.data.samples import ReIDDataset
 from matlib.errors import MatlibError
@@ -57,6 +64,7 @@ _ENTRIES = {
         cameras=8,
         images=(15_618, 2_210, 17_661),
     ),
+    "occluded_reid": _Entry(OCCLUDED_REID_ROOTS, read_occluded_reid, (0, 1_000, 1_000)),
     "partial_reid": _Entry(PARTIAL_REID_ROOTS, read_partial_reid, (0, 300, 300)),
     "partial_ilids": _Entry(PARTIAL_ILIDS_ROOTS, read_partial_ilids, (0, 119, 119)),
     "annyville-holistic": _Entry(("annyville-holistic",), read_annyville),

@@ -80,11 +80,18 @@ def _locate_in_archives(layout: Layout, archives: Sequence[Path]) -> tuple[Path,
     )
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files directly in a folder, sorted by name, without hidden files and those of other kinds."""
+def list_images(folder: Path, *, below: bool = False) -> list[Path]:
+    """The image files in a folder, sorted by name, without hidden files and those of other kinds.
+
+    With ``below``, those in its sub-folders follow, one level deep, folder by folder in the order of their names.
+    """
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-    return [folder / name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    images = [folder / entry.name for entry in shown
+              if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+    if below:
+        images += [image for entry in shown if entry.is_dir() for image in list_images(folder / entry.name)]
+    return images
 
 
 def _candidates(layout: Layout, root: Path) -> list[Path]:

@@ -33,6 +33,8 @@ class ReIDDataset:
     train: tuple[Sample, ...]
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
+    trained_on: str | None = None
+    """Name of the set that trains the models tested on this one; None for a set with training images of its own."""
     rendered: str | None = None
     """Fingerprint in the manifest of a rendered (Annyville) set; None for photographs."""
 

@@ -31,6 +31,14 @@ def write_small_market(root: Path) -> Path:
     )
 
 
+def write_occluded_reid(root: Path, people=3, images=2, suffix=".tif") -> Path:
+    for folder in ("occluded_body_images", "whole_body_images"):
+        for person in range(1, people + 1):
+            for image in range(1, images + 1):
+                write_image(root / folder / f"{person:03}" / f"{person:03}_{image:02}{suffix}")
+    return root
+
+
 def write_partial_reid(root: Path, people=3, images=2) -> Path:
     for folder, color in (("partial", (250, 0, 0)), ("occluded", (0, 250, 0)), ("whole", (0, 0, 250))):
         for person in range(1, people + 1):

@@ -10,6 +10,7 @@ from builders import (
     write_annyville,
     write_image,
     write_market,
+    write_occluded_reid,
     write_partial_ilids,
     write_partial_reid,
     write_small_market,
@@ -112,11 +113,40 @@ def test_a_set_is_not_taken_for_another(tmp_path):
         load_dataset("market1501", tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".TIF", ".jpg", ".png"])
+def test_occluded_reid_has_a_folder_for_each_person(tmp_path, suffix):
+    folder = write_occluded_reid(tmp_path / "run_12_c3" / "Occluded_REID", people=11, suffix=suffix)
+    (folder / "whole_body_images" / "011" / "Thumbs.db").write_bytes(b"x")
+    dataset = load_dataset("occluded_reid", tmp_path / "run_12_c3")
+    assert dataset.train == () and dataset.trained_on == "market1501"
+    for samples, camera in ((dataset.query, 0), (dataset.gallery, 1)):
+        assert described(samples) == [
+            (f"{person:03}_{image:02}{suffix}", person, camera) for person in range(1, 12) for image in (1, 2)
+        ]
+    assert {s.path.parent.parent.name for s in dataset.query} == {"occluded_body_images"}
+
+
+def test_occluded_reid_without_the_people_s_folders(tmp_path):
+    folder = write_occluded_reid(tmp_path / "one" / "Occluded_REID")
+    nested = load_dataset("occluded_reid", tmp_path / "one")
+    for image in list(folder.rglob("*.tif")):
+        image.rename(image.parent.parent / image.name)
+    flat = load_dataset("occluded_reid", tmp_path / "one")
+    assert described(flat.query) == described(nested.query) and described(flat.gallery) == described(nested.gallery)
+
+
+def test_an_image_in_another_person_s_folder_is_told(tmp_path):
+    folder = write_occluded_reid(tmp_path / "Occluded_REID") / "whole_body_images"
+    (folder / "001" / "001_01.tif").rename(folder / "002" / "001_01.tif")
+    with pytest.raises(MatlibError, match="001_01.tif lies in the folder of identity 2 but has the name of identity 1"):
+        load_dataset("occluded_reid", tmp_path)
+
+
 def test_partial_reid_and_its_query_folder(tmp_path):
     folder = write_partial_reid(tmp_path / "Partial_REID")
     (folder / ".DS_Store").write_bytes(b"x")
     dataset = load_dataset("partial_reid", tmp_path)
-    assert dataset.train == () and dataset.num_train_identities == 0
+    assert dataset.train == () and dataset.num_train_identities == 0 and dataset.trained_on == "market1501"
     assert {s.path.parent.name for s in dataset.query} == {"partial_body_images"}
     assert described(dataset.query)[:3] == [
         ("001_001.jpg", 1, 0),
