@@ -1,6 +1,6 @@
 """Readers of the data sets, the augmentation, and the identity sampler (section 4.1 of the paper)."""
 
-from matlib.data.datasets import dataset_names, load_dataset
+from matlib.data.datasets import dataset_names, dataset_options, load_dataset, training_set
 from matlib.data.fingerprints import fingerprint
 from matlib.data.images import ImageDataset
 from matlib.data.sampler import IdentitySampler
@@ -16,6 +16,8 @@ __all__ = [
     "Sample",
     "Truth",
     "dataset_names",
+    "dataset_options",
     "fingerprint",
     "load_dataset",
+    "training_set",
 ]

@@ -1,8 +1,8 @@
 """Unpacking the archives in which data sets are published, without trusting them.
 
 An archive is unpacked into a new folder that gets its name only when all of it is there, so that a killed
-unpacking leaves nothing that looks like a data set. Members that would land outside, links and devices are
-refused, and so is an archive that grows far beyond its own size.
+unpacking leaves nothing that looks like a data set; the next call goes on from what it had finished. Members
+that would land outside, links and devices are refused, and so is an archive that grows far beyond its own size.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from matlib.errors import MatlibError
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _BLOCK = 1 << 20
+_LARGEST_READ = 16 << 20
 _STALE_SECONDS = 24 * 3600
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -64,12 +65,22 @@ class _Member(NamedTuple):
     name: str
     kind: str
     """``"file"``, ``"folder"``, or what it is instead."""
+    size: int
+    """Unpacked bytes, as the header says."""
     open: Callable[[], IO[bytes]]
 
 
 def is_archive(path: Path) -> bool:
     """Whether a path is a file that ``unpack`` can read, judged by its name."""
     return path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def stem(archive: Path) -> str:
+    """An archive's name without its suffix."""
+    suffix = next(
+        s for s in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s)
+    )
+    return archive.name[: -len(suffix)]
 
 
 def unpacked(archive: Path, limits: Limits = Limits()) -> Path:
@@ -79,7 +90,7 @@ def unpacked(archive: Path, limits: Limits = Limits()) -> Path:
     lies in the cache: the folder named by the environment variable ``MATLIB_CACHE``, or ``~/.cache/matlib``.
     Raises MatlibError as ``unpack`` does.
     """
-    beside = archive.with_name(_stem(archive))
+    beside = archive.with_name(stem(archive))
     if beside.is_dir() or _is_writable(archive.parent):
         return unpack(archive, beside, limits)
     return unpack(archive, _cache_folder(archive), limits)
@@ -88,7 +99,9 @@ def unpacked(archive: Path, limits: Limits = Limits()) -> Path:
 def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
     """Unpack a zip or tar archive so that ``target`` is its content, unless ``target`` exists already.
 
-    An archive that holds a single folder becomes that folder. Several processes may do this at the same time.
+    An archive that holds a single folder becomes that folder. What a killed or interrupted unpacking of the same
+    archive had finished is kept and not written again. Several processes may do this at the same time: each
+    writes what is still missing.
 
     Raises MatlibError for a damaged or encrypted archive, for members that leave the target, are links or
     devices or come twice, for more than ``limits`` allow, and where the disk is full. Nothing is left behind
@@ -96,31 +109,40 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
     """
     if target.is_dir():
         return target
-    growing = target.with_name(f".{target.name}.unpacking-{secrets.token_hex(4)}")
+    growing = target.with_name(f".{target.name}.unpacking-{_key(archive)}")
+    part = growing / f"part-{secrets.token_hex(4)}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
-        growing.mkdir()
+        (growing / "content").mkdir(parents=True, exist_ok=True)
         logger.info("unpacking %s to %s", archive, target)
-        _extract_all(archive, growing, limits)
-        _install(growing, target)
+        _extract_all(archive, growing / "content", part, limits)
+        _install(growing / "content", target)
     except MatlibError:
+        shutil.rmtree(growing, ignore_errors=True)
         raise
     except _DAMAGE as error:
+        shutil.rmtree(growing, ignore_errors=True)
         raise MatlibError(f"{archive} is damaged or not a whole archive ({error}): fetch it again") from error
     except OSError as error:
+        shutil.rmtree(growing, ignore_errors=True)
+        if target.is_dir():  # another process was faster, and took the folder away
+            return target
         raise MatlibError(
             f"{archive} cannot be unpacked to {target} ({error.strerror or error}): make room there, or name"
             " a folder that can be written in the environment variable MATLIB_CACHE"
         ) from error
     finally:
-        shutil.rmtree(growing, ignore_errors=True)
+        part.unlink(missing_ok=True)
+    shutil.rmtree(growing, ignore_errors=True)
     return target
 
 
-def _extract_all(archive: Path, folder: Path, limits: Limits) -> None:
+def _extract_all(archive: Path, folder: Path, part: Path, limits: Limits) -> None:
+    """Write all files of the archive into the folder; ``part`` is where each of them grows."""
     left = limits.bytes_for(archive)
-    with _opened(archive) as members:
+    written: set[tuple[str, ...]] = set()
+    with _opened(archive, left) as members:
         for count, member in enumerate(tqdm(members, desc=archive.name, unit=" files", delay=2, disable=None), start=1):
             if count > limits.members:
                 raise MatlibError(f"{archive} is refused: it has more than {limits.members} members")
@@ -131,23 +153,29 @@ def _extract_all(archive: Path, folder: Path, limits: Limits) -> None:
             if member.kind == "folder":
                 path.mkdir(parents=True, exist_ok=True)
                 continue
+            if parts in written:
+                raise MatlibError(f"{archive} is refused: it holds {member.name!r} twice")
+            written.add(parts)
             path.parent.mkdir(parents=True, exist_ok=True)
-            left = _copy(archive, member, path, left)
+            left = _copy(archive, member, path, part, left)
 
 
-def _copy(archive: Path, member: _Member, path: Path, left: int) -> int:
-    """Write one file; returns how many bytes are still allowed, whatever the headers say about sizes."""
-    if path.exists():
-        raise MatlibError(f"{archive} is refused: it holds {member.name!r} twice")
-    with member.open() as source, path.open("xb") as copy:
+def _copy(archive: Path, member: _Member, path: Path, part: Path, left: int) -> int:
+    """Write one file unless it is there; returns how many bytes are still allowed, whatever headers say of sizes."""
+    if path.is_file() and path.stat().st_size == member.size:  # from an earlier call: files get their names when whole
+        return left - member.size
+    with member.open() as source, part.open("wb") as copy:
         while block := source.read(_BLOCK):
             left -= len(block)
             if left < 0:
-                raise MatlibError(
-                    f"{archive} is refused: unpacked it is far larger than a set of photographs can be"
-                )
+                raise MatlibError(_too_large(archive))
             copy.write(block)
+    part.replace(path)
     return left
+
+
+def _too_large(archive: Path) -> str:
+    return f"{archive} is refused: unpacked it is far larger than a set of photographs can be"
 
 
 def _checked_parts(archive: Path, member: _Member) -> tuple[str, ...]:
@@ -165,13 +193,40 @@ def _checked_parts(archive: Path, member: _Member) -> tuple[str, ...]:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+def _opened(archive: Path, limit: int) -> Iterator[Iterator[_Member]]:
     if archive.name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(archive, opened)
-    else:
-        with tarfile.open(archive, "r:" if archive.suffix.lower() == ".tar" else "r:gz") as opened:
+    elif archive.suffix.lower() == ".tar":
+        with tarfile.open(archive, "r:") as opened:
             yield _tar_members(opened)
+    else:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, archive, limit), mode="r:") as opened:
+            yield _tar_members(opened)
+
+
+class _Bounded:
+    """A decompressed stream that refuses to be read much further than a data set reaches.
+
+    A tar's header can ask for gigabytes (a file's name may be as long as it likes), and a gzip gives them for kilobytes.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, archive: Path, limit: int) -> None:
+        self._stream, self._archive = stream, archive
+        self._end = 2 * limit  # headers and padding; the contents themselves are counted where they are written
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_READ or self._stream.tell() > self._end:
+            raise MatlibError(_too_large(self._archive))
+        return self._stream.read(size)
+
+    def seek(self, position: int) -> int:
+        if position > self._end:
+            raise MatlibError(_too_large(self._archive))
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
@@ -183,7 +238,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
         )
         if info.is_dir() and kind == "file":
             kind = "folder"
-        yield _Member(info.filename, kind, lambda info=info: opened.open(info))
+        yield _Member(info.filename, kind, info.file_size, lambda info=info: opened.open(info))
 
 
 def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
@@ -194,19 +249,19 @@ def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
             kind = "folder"
         else:
             kind = "a link" if info.issym() or info.islnk() else "a special file"
-        yield _Member(info.name, kind, lambda info=info: opened.extractfile(info))
+        yield _Member(info.name, kind, info.size, lambda info=info: opened.extractfile(info))
     # tarfile takes a broken header for the end; the real end is a block of zeros
     opened.fileobj.seek(opened.offset)
     if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it ends in the middle")
 
 
-def _install(growing: Path, target: Path) -> None:
+def _install(content: Path, target: Path) -> None:
     """Give the finished folder its name; if another process was faster, its result stays."""
-    content = list(growing.iterdir())
-    single = len(content) == 1 and content[0].is_dir()
+    inside = list(content.iterdir())
+    single = len(inside) == 1 and inside[0].is_dir()
     try:
-        (content[0] if single else growing).rename(target)
+        (inside[0] if single else content).rename(target)
     except OSError:
         if not target.is_dir():
             raise
@@ -219,13 +274,6 @@ def _remove_stale(target: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _stem(archive: Path) -> str:
-    suffix = next(
-        s for s in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s)
-    )
-    return archive.name[: -len(suffix)]
-
-
 def _is_writable(folder: Path) -> bool:
     """Whether files may be made in a folder; without any write permission they may not, even by root."""
     return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
@@ -234,8 +282,10 @@ def _is_writable(folder: Path) -> bool:
 def _cache_folder(archive: Path) -> Path:
     """Where this very archive is unpacked in the cache; another of the same name gets another folder."""
     cache = Path(os.environ.get("MATLIB_CACHE") or Path.home() / ".cache" / "matlib")
+    return cache / "archives" / f"{stem(archive)}-{_key(archive)}"
+
+
+def _key(archive: Path) -> str:
+    """A short name of this very archive: another of the same path has another time or size."""
     status = archive.stat()
-    key = hashlib.sha256(f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()).hexdigest()[
-        :12
-    ]
-    return cache / "archives" / f"{_stem(archive)}-{key}"
+    return hashlib.sha256(f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()).hexdigest()[:12]

@@ -6,11 +6,15 @@ import inspect
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from matlib.data.folders import Layout
-from matlib.data.market import SPLITS, read_market_layout
+from matlib.data.counts import count_dataset, difference, published
+from matlib.data.market import DUKEMTMC, MARKET1501, read_dukemtmc, read_market1501
+from matlib.data.msmt17 import ROOTS as MSMT17_ROOTS
+from matlib.data.msmt17 import read_msmt17
+from matlib.data.occluded_duke import OCCLUDED_DUKE, read_occluded_duke
+from matlib.data.own import read_csv, read_folder
 from matlib.data.pairs import (
     OCCLUDED_REID_ROOTS,
     PARTIAL_ILIDS_ROOTS,
@@ -26,49 +30,25 @@ from matlib.errors import MatlibError
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A set: its folder's names, and its reader ``(name, root, other_roots, **options)``."""
 
     roots: tuple[str, ...]
     read: Callable[..., ReIDDataset]
-    images: tuple[int, int, int] | None = None
-    """How many training, query and gallery images every evaluation reads; None where that is a setting."""
-
-
-def _market_entry(title: str, roots: tuple[str, ...], cameras: int, images: tuple[int, int, int]) -> _Entry:
-    layout = Layout(title, roots, (SPLITS,))
-
-    def read(name: str, root: Path, other_roots: tuple[str, ...]) -> ReIDDataset:
-        return read_market_layout(name, layout, root, cameras, other_roots)
-
-    return _Entry(roots, read, images)
 
 
 _ENTRIES = {
-    "market1501": _market_entry(
-        "Market-1501",
-        ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501"),
-        cameras=6,
-        images=(12_936, 3_368, 15_913),
-    ),
-    "dukemtmc": _market_entry(
-        "DukeMTMC-reID",
-        ("DukeMTMC-reID", "dukemtmc-reid", "dukemtmcreid", "dukemtmc"),
-        cameras=8,
-        images=(16_522, 2_228, 17_661),
-    ),
-    "occluded_duke": _market_entry(
-        "Occluded-Duke",
-        ("Occluded_Duke", "Occluded-DukeMTMC-reID", "Occluded-DukeMTMC", "Occluded-Duke", "occluded_duke"),
-        cameras=8,
-        images=(15_618, 2_210, 17_661),
-    ),
-    "occluded_reid": _Entry(OCCLUDED_REID_ROOTS, read_occluded_reid, (0, 1_000, 1_000)),
-    "partial_reid": _Entry(PARTIAL_REID_ROOTS, read_partial_reid, (0, 300, 300)),
-    "partial_ilids": _Entry(PARTIAL_ILIDS_ROOTS, read_partial_ilids, (0, 119, 119)),
+    "market1501": _Entry(MARKET1501.roots, read_market1501),
+    "dukemtmc": _Entry(DUKEMTMC.roots, read_dukemtmc),
+    "occluded_duke": _Entry(OCCLUDED_DUKE.roots, read_occluded_duke),
+    "occluded_reid": _Entry(OCCLUDED_REID_ROOTS, read_occluded_reid),
+    "partial_reid": _Entry(PARTIAL_REID_ROOTS, read_partial_reid),
+    "partial_ilids": _Entry(PARTIAL_ILIDS_ROOTS, read_partial_ilids),
+    "msmt17": _Entry(MSMT17_ROOTS, read_msmt17),
     "annyville-holistic": _Entry(("annyville-holistic",), read_annyville),
     "annyville-occluded": _Entry(("annyville-occluded",), read_annyville),
+    "folder": _Entry((), read_folder),
+    "csv": _Entry((), read_csv),
 }
 
 
@@ -77,38 +57,52 @@ def dataset_names() -> list[str]:
     return list(_ENTRIES)
 
 
+def dataset_options(name: str) -> list[str]:
+    """The names of the options that ``load_dataset`` takes for a set. Raises MatlibError for an unknown set."""
+    if name not in _ENTRIES:
+        raise MatlibError(f"there is no data set {name!r}; data sets are {', '.join(_ENTRIES)}")
+    parameters = inspect.signature(_ENTRIES[name].read).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
 def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> ReIDDataset:
     """Read the lists of a data set; the images themselves are read by ``ImageDataset``.
 
     Parameters
     ----------
-    name: one of ``dataset_names()``.
+    name: one of ``dataset_names()``; ``"folder"`` and ``"csv"`` are for one's own images (``matlib.data.own``).
     root: the folder that holds the sets, such as ``data``; the set's own folder, or its archive (zip, tar,
-        tar.gz), may be given as well. Which folder names are accepted is said in ``data/README.md``.
-    options: of the set: ``query`` of ``partial_reid`` (``"partial"`` or ``"occluded"``).
+        tar.gz), may be given as well. Which folder names are accepted is said in ``data/README.md``. For ``"csv"``
+        it is the file.
+    options: readings of a set that are in dispute, each described, with the reason for its default, where the set
+        is read: ``query`` and ``shot`` of ``partial_reid``, ``version`` of ``partial_ilids``
+        (``matlib.data.pairs``), ``duke`` and ``training`` of ``occluded_duke``, ``validation`` and ``version`` of
+        ``msmt17``, ``cameras`` of ``folder`` and ``csv``.
 
     Raises MatlibError, in one sentence that says how to mend it, for an unknown name or option, and for a set
-    that is missing, empty, half unpacked or half rendered.
+    that is missing, empty, half unpacked or half rendered. Numbers of images other than the published ones are
+    told in a warning.
     """
-    if name not in _ENTRIES:
-        raise MatlibError(f"there is no data set {name!r}; data sets are {', '.join(_ENTRIES)}")
-    entry = _ENTRIES[name]
-    known = [p.name for p in inspect.signature(entry.read).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = dataset_options(name)
     for option in options:
         if option not in known:
             raise MatlibError(
                 f"{name} has no option {option!r}; its options are: {', '.join(known) or 'none'}"
             )
     others = tuple(r for other, e in _ENTRIES.items() if other != name for r in e.roots)
-    dataset = entry.read(name, Path(root).expanduser(), others, **options)
-    images = (len(dataset.train), len(dataset.query), len(dataset.gallery))
-    if entry.images not in (None, images):
+    dataset = _ENTRIES[name].read(name, Path(root).expanduser(), others, **options)
+    expected = published(name, options)
+    differs = expected and difference(name, count_dataset(dataset), expected)
+    if differs:
         logger.warning(
-            "%s in %s has %d training, %d query and %d gallery images, but %d, %d and %d are what is"
-            " published: it is not wholly unpacked, or another version",
-            name,
-            dataset.root,
-            *images,
-            *entry.images,
+            "%s in %s is not as published: %s; it is not wholly unpacked, or another version", name, dataset.root, differs
         )
     return dataset
+
+
+def training_set(dataset: ReIDDataset, root: str | os.PathLike[str]) -> ReIDDataset:
+    """The set whose training images train the models that are tested on ``dataset``: itself, or another in ``root``.
+
+    Raises MatlibError where that set is missing.
+    """
+    return dataset if dataset.trained_on is None else load_dataset(dataset.trained_on, root)

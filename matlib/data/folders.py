@@ -1,20 +1,24 @@
 """Finding a data set's folder, or its archive, below the folder that the user names, or saying why not.
 
-A set is described by its ``Layout``: under which folder names it is published and which sub-folders it must
-have.
+A set is described by its ``Layout``: under which folder names it is met and what its folder must hold.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matlib.data.archives import ARCHIVE_SUFFIXES, is_archive, unpacked
+from matlib.data.archives import ARCHIVE_SUFFIXES, is_archive, stem, unpacked
 from matlib.errors import MatlibError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+# The lossless ones first: where a picture is there in two formats, the earlier one is read.
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,11 @@ class Layout:
     title: str
     """What people call it."""
     roots: tuple[str, ...]
-    """Names of its folder that are met, the first one is its authors'."""
+    """Names of its folder that are met, the first one is its authors'; letters' case and ``-_. `` do not matter."""
     splits: tuple[tuple[str, ...], ...]
-    """Alternatives of the sub-folders it needs, the first one is its authors'."""
+    """Alternatives of the folders and files it needs, the first one is its authors'."""
+    refuse: Callable[[Path, tuple[str, ...]], str | None] = lambda folder, splits: None
+    """Why a folder with these splits is not what is wanted, as in "it is version 1"; None if it is."""
 
 
 class MissingDatasetError(MatlibError):
@@ -34,7 +40,7 @@ class MissingDatasetError(MatlibError):
 
 
 def locate(layout: Layout, root: Path, other_roots: Iterable[str] = ()) -> tuple[Path, tuple[str, ...]]:
-    """The set's own folder, and which of its alternatives of sub-folders it has.
+    """The set's own folder, and which of its alternatives of content it has.
 
     Parameters
     ----------
@@ -53,74 +59,146 @@ def locate(layout: Layout, root: Path, other_roots: Iterable[str] = ()) -> tuple
         )
     if is_archive(root):
         return _locate_in_archives(layout, [root])
+    if not root.is_dir():
+        raise MissingDatasetError(
+            f"{root} is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)}); name the folder that holds"
+            f" {layout.roots[0]}"
+        )
     candidates = [
         folder
         for folder in _candidates(layout, root)
-        if folder != root or root.absolute().name not in other_roots
+        if folder != root or _plain(root.absolute().name) not in map(_plain, other_roots)
     ]
-    found = _first_match(layout, candidates)
+    matches = _matches(layout, candidates)
+    found = _accepted(layout, matches)
     if found is not None:
         return found
     archives = _archives(layout, root)
     if archives:
         return _locate_in_archives(layout, archives)
-    raise MissingDatasetError(_why_not(layout, root, candidates))
+    raise MissingDatasetError(_why_not(layout, root, candidates, matches))
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files directly in a folder, sorted by name, without hidden files and those of other kinds."""
+    images, lost = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                if entry.is_file():
+                    images.append(entry.name)
+                elif entry.is_symlink() and not entry.is_dir():
+                    lost.append(entry.name)
+    if lost:
+        logger.warning("%s: left out %d links that lead nowhere, such as %s", folder, len(lost), min(lost))
+    return [folder / name for name in sorted(images)]
+
+
+def list_pictures(folder: Path, *, numbered: bool = False) -> list[Path]:
+    """The images in a folder of a published set, each picture once, sorted by name.
+
+    Copies of a picture in another format, which conversions leave behind (``001_01.tif`` and ``001_01.jpg``), are
+    left out, and told in a warning; the lossless one stays. With ``numbered``, the images in the sub-folders whose
+    names are numbers follow, in the order of the names.
+    """
+    images = list_images(folder)
+    if numbered:
+        below = [path for path in sorted(folder.iterdir()) if path.name.isdecimal() and path.is_dir()]
+        images += [image for path in below for image in list_images(path)]
+    first: dict[Path, Path] = {}
+    for image in sorted(images, key=lambda path: IMAGE_SUFFIXES.index(path.suffix.lower())):
+        first.setdefault(image.with_suffix(""), image)
+    pictures = [image for image in images if first[image.with_suffix("")] == image]
+    if len(pictures) < len(images):
+        copy = next(image for image in images if image not in first.values())
+        logger.warning(
+            "%s: left out %d copies of images in another format, such as %s beside %s",
+            folder,
+            len(images) - len(pictures),
+            copy.name,
+            first[copy.with_suffix("")].name,
+        )
+    return pictures
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _locate_in_archives(layout: Layout, archives: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    reason = None
     for archive in archives:
         folder = unpacked(archive)
-        found = _first_match(layout, _candidates(layout, folder))
+        matches = _matches(layout, _candidates(layout, folder))
+        found = _accepted(layout, matches)
         if found is not None:
             return found
-    needed = _listed(layout.splits[0])
+        if matches:
+            reason = f"{layout.title} in {matches[0][0]} is not what was asked for: {layout.refuse(*matches[0])}"
     raise MissingDatasetError(
-        f"{layout.title} is not complete: {needed} are not all in {folder}, which holds {_contents(folder)}; "
-        f"if {archive} is sound, delete {folder} and it is unpacked again"
+        reason
+        or f"{layout.title} is not complete: {listed(layout.splits[0])} are not all in {folder}, which holds"
+        f" {_contents(folder)}; if {archive} is sound, delete {folder} and it is unpacked again"
     )
-
-
-def list_images(folder: Path, *, below: bool = False) -> list[Path]:
-    """The image files in a folder, sorted by name, without hidden files and those of other kinds.
-
-    With ``below``, those in its sub-folders follow, one level deep, folder by folder in the order of their names.
-    """
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    images = [folder / entry.name for entry in shown
-              if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
-    if below:
-        images += [image for entry in shown if entry.is_dir() for image in list_images(folder / entry.name)]
-    return images
 
 
 def _candidates(layout: Layout, root: Path) -> list[Path]:
     """Folders that may be the set's own: the root, one below, or two (``market1501/Market-1501``)."""
-    below = [root / name for name in layout.roots]
-    return [root, *below, *(folder / name for folder in below for name in layout.roots)]
+    below = _named(layout, root)
+    return [root, *below, *(inner for folder in below for inner in _named(layout, folder))]
+
+
+def _named(layout: Layout, folder: Path) -> list[Path]:
+    """The sub-folders with a name of the set, in the order of the names."""
+    order = {_plain(name): place for place, name in reversed(list(enumerate(layout.roots)))}
+    found = [path for path in folder.iterdir() if _plain(path.name) in order and path.is_dir()]
+    return sorted(found, key=lambda path: (order[_plain(path.name)], path.name))
 
 
 def _archives(layout: Layout, root: Path) -> list[Path]:
-    paths = (root / f"{name}{suffix}" for name in layout.roots for suffix in ARCHIVE_SUFFIXES)
-    return [path for path in paths if path.is_file()]
+    order = {_plain(name): place for place, name in reversed(list(enumerate(layout.roots)))}
+    found = [path for path in root.iterdir() if is_archive(path) and _plain(stem(path)) in order]
+    return sorted(found, key=lambda path: (order[_plain(stem(path))], path.name))
 
 
-def _first_match(layout: Layout, candidates: Iterable[Path]) -> tuple[Path, tuple[str, ...]] | None:
+def _plain(name: str) -> str:
+    """A folder's name as far as it matters: ``Market-1501`` and ``market1501`` are the same."""
+    return re.sub(r"[-_. ]", "", name.lower())
+
+
+def _matches(layout: Layout, candidates: Iterable[Path]) -> list[tuple[Path, tuple[str, ...]]]:
+    return [
+        (folder, splits)
+        for folder in candidates
+        for splits in layout.splits
+        if all(_holds(folder, split) for split in splits)
+    ]
+
+
+def _accepted(layout: Layout, matches: Iterable[tuple[Path, tuple[str, ...]]]) -> tuple[Path, tuple[str, ...]] | None:
+    return next((match for match in matches if layout.refuse(*match) is None), None)
+
+
+def _holds(folder: Path, split: str) -> bool:
+    """Whether a folder holds a sub-folder or, if the name has a suffix, a file of this name."""
+    path = folder / split
+    return path.is_file() if path.suffix else path.is_dir()
+
+
+def _why_not(
+    layout: Layout, root: Path, candidates: Sequence[Path], matches: Sequence[tuple[Path, tuple[str, ...]]]
+) -> str:
+    if matches:
+        folder, splits = matches[0]
+        return f"{layout.title} in {folder} is not what was asked for: {layout.refuse(folder, splits)}"
     for folder in candidates:
-        for splits in layout.splits:
-            if all((folder / split).is_dir() for split in splits):
-                return folder, splits
-    return None
-
-
-def _why_not(layout: Layout, root: Path, candidates: Sequence[Path]) -> str:
-    needed = layout.splits[0]
-    for folder in candidates:
-        present = [split for split in needed if (folder / split).is_dir()]
-        if present or (folder != root and folder.is_dir()):
+        present = max(([s for s in splits if _holds(folder, s)] for splits in layout.splits), key=len)
+        if present or folder != root:
+            needed = next(splits for splits in layout.splits if set(present) <= set(splits))
             missing = [split for split in needed if split not in present]
             return (
-                f"{layout.title} in {folder} is not complete: {_listed(missing)} missing, it holds "
+                f"{layout.title} in {folder} is not complete: {listed(missing)} missing, it holds "
                 f"{_contents(folder)}; unpack the whole set into that folder"
             )
     looked = ", ".join(str(root / name) for name in layout.roots)
@@ -130,7 +208,7 @@ def _why_not(layout: Layout, root: Path, candidates: Sequence[Path]) -> str:
         else f"but not in {root} itself, the name of another set"
     )
     return (
-        f"{layout.title} is not in {root}: looked for {_listed(needed)} in {looked}, {itself}, and for the"
+        f"{layout.title} is not in {root}: looked for {listed(layout.splits[0])} in {looked}, {itself}, and for the"
         f" archive {layout.roots[0]}.zip; {root} holds {_contents(root)}; put the set into"
         f" {root / layout.roots[0]}"
     )
@@ -138,15 +216,8 @@ def _why_not(layout: Layout, root: Path, candidates: Sequence[Path]) -> str:
 
 def _contents(folder: Path, most: int = 8) -> str:
     """What a folder holds, in words."""
-    if not folder.is_dir():
-        return "nothing: it is not a folder"
     names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir())
     if not names:
         return "nothing"
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

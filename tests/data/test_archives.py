@@ -1,16 +1,19 @@
 """Archives: honest, hostile and damaged ones."""
 
+import gzip
 import io
 import os
+import signal
 import stat
 import tarfile
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from builders import write_partial_ilids, write_partial_reid
 
-from matlib.data import load_dataset
+from matlib.data import archives, load_dataset
 from matlib.data.archives import Limits, unpack, unpacked
 from matlib.errors import MatlibError
 
@@ -215,10 +218,99 @@ def test_what_a_killed_unpacking_left_is_no_data_set_and_goes_away(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a.zip"]
 
 
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_an_interrupted_unpacking_goes_on_where_it_was(tmp_path, monkeypatch, suffix):
+    source = write_partial_reid(tmp_path / "elsewhere" / "set")
+    archive = archive_of(source, tmp_path / f"set{suffix}")
+    copy, replaced = archives._copy, []
+    monkeypatch.setattr(Path, "replace", lambda self, to, replace=Path.replace: (replaced.append(to), replace(self, to))[1])
+
+    def killed_in_the_eighth(archive, member, path, part, left):
+        if len(replaced) == 7:
+            part.write_bytes(b"half")
+            raise KeyboardInterrupt
+        return copy(archive, member, path, part, left)
+
+    monkeypatch.setattr(archives, "_copy", killed_in_the_eighth)
+    with pytest.raises(KeyboardInterrupt):
+        unpacked(archive)
+    assert not (tmp_path / "set").exists()
+    monkeypatch.setattr(archives, "_copy", copy)
+    assert tree(unpacked(archive)) == tree(source)
+    assert len(replaced) == len(set(replaced)) == len(tree(source))  # each file was written once
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["elsewhere", "set", archive.name])
+
+
+def test_what_was_unpacked_of_another_archive_is_not_taken_over(tmp_path, monkeypatch):
+    archive = write_zip(tmp_path / "a.zip", [("set/x", "old"), ("set/y", "old")])
+    copy = archives._copy
+
+    def killed_in_the_second(archive, member, *rest):
+        if member.name == "set/y":
+            raise KeyboardInterrupt
+        return copy(archive, member, *rest)
+
+    monkeypatch.setattr(archives, "_copy", killed_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        unpacked(archive)
+    monkeypatch.setattr(archives, "_copy", copy)
+    write_zip(archive, [("set/x", "new"), ("set/y", "new"), ("set/z", "new")])
+    assert tree(unpacked(archive)) == {"x": b"new", "y": b"new", "z": b"new"}
+
+
+def test_a_killed_process_leaves_no_data_set_and_the_next_one_finishes(tmp_path):
+    source = write_partial_reid(tmp_path / "elsewhere" / "set")
+    archive = archive_of(source, tmp_path / "set.zip")
+    copy = archives._copy
+
+    def killed_in_the_fourth(archive, member, path, part, left):
+        left = copy(archive, member, path, part, left)
+        if len(list(path.parent.iterdir())) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return left
+
+    child = os.fork()
+    if child == 0:
+        archives._copy = killed_in_the_fourth
+        unpacked(archive)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not (tmp_path / "set").exists() and len(tree(tmp_path)) > len(tree(source)) + 1  # something was written
+    assert tree(unpacked(archive)) == tree(source)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_of_gigabytes_is_refused(tmp_path, kind):
+    """A name as long as it likes, which the reader would hold in memory."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = kind, 1 << 32
+    archive = tmp_path / "a.tar.gz"
+    with gzip.open(archive, "wb") as stream:
+        stream.write(info.tobuf(tarfile.GNU_FORMAT))
+        stream.write(bytes(1 << 20))
+    with pytest.raises(MatlibError, match="far larger"):
+        unpacked(archive)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_a_sparse_file_of_terabytes_is_refused(tmp_path):
+    """The header of a sparse file claims more than the archive holds."""
+    info = tarfile.TarInfo("zeros")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 0
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 0)
+    header[483:495] = b"%011o\0" % (1 << 32)  # the real size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(MatlibError, match="far larger"):
+        unpack(archive, tmp_path / "out", Limits(bytes=2_000_000))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar"]
+
+
 def test_two_processes_unpacking_at_once_both_succeed(tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "a.zip", [("set/x", "one")])
-    from matlib.data import archives
-
     extract = archives._extract_all
 
     def slower(*arguments):
