@@ -55,6 +55,44 @@ def write_partial_ilids(root: Path, people=4) -> Path:
     return root
 
 
+MSMT17_FOLDERS = {"V1": ("train", "test"), "V2": ("mask_train_v2", "mask_test_v2")}
+
+
+def write_msmt17(root: Path, version="V1") -> Path:
+    """Three people of four images train, one of them for validation; two people are searched for."""
+    train, test = MSMT17_FOLDERS[version]
+    lists = {"train": [], "val": [], "query": [], "gallery": []}
+    for person in (2, 0, 1):
+        for image in range(4):
+            name = f"{person:04}/{person:04}_{image:03}_{14 - image:02}_0303morning_{image:04}_0.jpg"
+            write_image(root / train / name)
+            lists["val" if image == 3 else "train"].append(f"{name} {person}")
+    for person in (1, 0):
+        for image, split in enumerate(("query", "gallery", "gallery")):
+            name = f"{person:04}/{person:04}_{image:03}_{image + 1:02}_0303noon_{image:04}_1.jpg"
+            write_image(root / test / name)
+            lists[split].append(f"{name} {person}")
+    for split, lines in lists.items():
+        (root / f"list_{split}.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+DUKE = {
+    "bounding_box_train": ["0001_c2_f0046182.jpg", "0001_c1_f0044158.jpg", "0007_c8_f0044158.jpg"],
+    "query": ["0005_c2_f0046985.jpg"],
+    "bounding_box_test": ["0005_c5_f0051341.jpg", "0005_c6_f0051341.jpg", "0009_c1_f0051341.jpg"],
+}
+
+
+def write_occluded_duke_lists(root: Path) -> Path:
+    """The published lists for a DukeMTMC-reID of ``DUKE``: a query is moved over from the gallery."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "train.list").write_text("0007_c8_f0044158.jpg\n0001_c1_f0044158.jpg\n")
+    (root / "query.list").write_text("0005_c5_f0051341.jpg\n0005_c2_f0046985.jpg\n")
+    (root / "gallery.list").write_text("0009_c1_f0051341.jpg\n0005_c6_f0051341.jpg")  # without a last newline
+    return root
+
+
 def write_annyville(root: Path, name="annyville-occluded", *, size=(40, 80), finished=True) -> Path:
     """A rendered set with its labels, keypoints at random places; size is (width, height)."""
     folder = root / name
