@@ -208,7 +208,7 @@ def _opened(archive: Path, limit: int) -> Iterator[Iterator[_Member]]:
 class _Bounded:
     """A decompressed stream that refuses to be read much further than a data set reaches.
 
-    A tar's header can ask for gigabytes (a file's name may be as long as it likes), and a gzip gives them for kilobytes.
+    A tar's header can ask for gigabytes (a file's name may be of any length), and a gzip gives them for kilobytes.
     """
 
     def __init__(self, stream: gzip.GzipFile, archive: Path, limit: int) -> None:

@@ -90,10 +90,8 @@ def count(samples: Iterable[Sample]) -> Count:
 
 def count_dataset(dataset: ReIDDataset) -> Counts:
     """The counts of a data set that was loaded."""
-    everything = (*dataset.train, *dataset.query, *dataset.gallery)
-    return Counts(
-        count(dataset.train), count(dataset.query), count(dataset.gallery), len({sample.camera for sample in everything})
-    )
+    cameras = {sample.camera for sample in (*dataset.train, *dataset.query, *dataset.gallery)}
+    return Counts(count(dataset.train), count(dataset.query), count(dataset.gallery), len(cameras))
 
 
 def difference(name: str, found: Counts, expected: Counts) -> str | None:

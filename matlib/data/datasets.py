@@ -95,7 +95,10 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
     differs = expected and difference(name, count_dataset(dataset), expected)
     if differs:
         logger.warning(
-            "%s in %s is not as published: %s; it is not wholly unpacked, or another version", name, dataset.root, differs
+            "%s in %s is not as published: %s; it is not wholly unpacked, or another version",
+            name,
+            dataset.root,
+            differs,
         )
     return dataset
 

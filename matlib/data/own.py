@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
