@@ -8,7 +8,7 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 from PIL import Image, ImageFilter
 
 from .behaviour import draw_pose
@@ -18,8 +18,9 @@ from .occluders import BUILDERS, umbrella
 from .pose import Pose, rz
 from .raster import Fragments, rasterize
 from .shading import shade
+from .surface import surface_truth
 from .truth import HIDDEN, OCCLUDER
-from .wardrobe import Person, body_part
+from .wardrobe import CARRIED, Person, Posed, body_part
 
 SUPERSAMPLING = 1.5
 PASSERS_BY = 64  # persons who only walk past or stand in the way
@@ -46,11 +47,12 @@ MOST_INCIDENTAL = 0.05  # passers-by may hide this much of a person who counts a
 @dataclass(frozen=True)
 class Picture:
     """A written image and its truth. jpeg: the file's bytes; mask: parts (H, W); keypoints (17, 3): x, y,
-    visibility."""
+    visibility; surface: positions and visibility of SURFACE_POINTS points of the skin, see `surface_truth`."""
 
     jpeg: bytes
     mask: UInt8[np.ndarray, "h w"]
     keypoints: Float[np.ndarray, "17 3"]
+    surface: Int16[np.ndarray, "s 3"]
     occlusion: float
     occluder: str | None
     yaw: float
@@ -107,10 +109,8 @@ def _draw_heading(camera: Camera, rng: np.random.Generator) -> float:
     return float(camera.paths[rng.integers(len(camera.paths))] + rng.normal(0, 14))
 
 
-def _place(person: Person, pose: Pose, heading: float, at: np.ndarray) -> tuple[Mesh, np.ndarray]:
-    mesh, keys = person.posed(pose)
-    turn = rz(heading).astype(np.float32)
-    return mesh.moved(turn, at), keys @ turn.T + at.astype(np.float32)
+def _place(person: Person, pose: Pose, heading: float, at: np.ndarray) -> Posed:
+    return person.posed(pose).moved(rz(heading), at)
 
 
 def _raster(mesh: Mesh, camera: Camera, crop: Crop) -> Fragments:
@@ -235,10 +235,11 @@ def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: flo
         pose = draw_pose(person, rng)
         if kind == "umbrella":
             pose = Pose(pose.walking, pose.phase, "strap", "swing", pose.head_yaw, pose.head_pitch, pose.lean)
-        mesh, keys = _place(person, pose, heading, np.zeros(3))
+        posed = _place(person, pose, heading, np.zeros(3))
         if kind == "umbrella":
-            return join([mesh, umbrella(rng).moved(np.eye(3), keys[9] + np.array([0, 0, 0.12]))])
-        return mesh
+            above_hand = posed.keypoints[9] + np.array([0, 0, 0.12])
+            return join([posed.mesh, umbrella(rng).moved(np.eye(3), above_hand)])
+        return posed.mesh
     yaw = {
         "car": 90 * rng.integers(0, 4) + rng.normal(0, 15),
         "wall": rng.normal(0, 8),
@@ -344,7 +345,7 @@ def _bystanders(town: Town, camera: Camera, at: np.ndarray, rng: np.random.Gener
         side = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
         spot = at * (1 + behind / np.linalg.norm(at)) + np.array([side, 0, 0])
         if spot[1] < camera.wall_at - 0.8:
-            out.append(_place(person, draw_pose(person, rng), _draw_heading(camera, rng), spot)[0])
+            out.append(_place(person, draw_pose(person, rng), _draw_heading(camera, rng), spot).mesh)
     return out
 
 
@@ -432,8 +433,7 @@ def _keypoint_truth(
 class _Shot:
     """A person who walks in a camera's view, framed, with everything else that is in the picture."""
 
-    mesh: Mesh
-    keypoints: np.ndarray
+    person: Posed
     heading: float
     fragments: Fragments
     view: _View
@@ -460,14 +460,14 @@ def _try_shot(
     as wanted."""
     person = town.person(identity)
     at, heading = _draw_place(camera, rng), _draw_heading(camera, rng)
-    mesh, keypoints = _place(person, draw_pose(person, rng), heading, at)
-    frame_xy, _ = camera.project(mesh.points)
+    posed = _place(person, draw_pose(person, rng), heading, at)
+    frame_xy, _ = camera.project(posed.mesh.points)
     box = _draw_crop(frame_xy, *size, rng)
     if bad_box:
         box = _spoil(box, rng)
     if min(box.left, box.top) < -6 or box.right > FRAME_WIDTH + 6 or box.bottom > FRAME_HEIGHT + 6:
         return None
-    fragments = _raster(mesh, camera, box)
+    fragments = _raster(posed.mesh, camera, box)
     whole = np.zeros(box.height * box.width, bool)
     whole[fragments.pixels] = True
     depth = np.full(len(whole), np.inf, np.float32)
@@ -477,12 +477,15 @@ def _try_shot(
     found = _occlude(view, bystanders, rng) if occluded else _look(view, bystanders, None)
     if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
         return None
-    return _Shot(mesh, keypoints, heading, fragments, view, bystanders, found)
+    return _Shot(posed, heading, fragments, view, bystanders, found)
 
 
-def _expose(shot: _Shot, background: np.ndarray, rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
-    """The picture before it is degraded, and the parts of the target's pixels, whether hidden or not."""
-    view, found, mesh = shot.view, shot.found, shot.mesh
+def _expose(
+    shot: _Shot, background: np.ndarray, rng: np.random.Generator
+) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+    """The picture before it is degraded; of the target's pixels, hidden or not, the parts and the mean-body
+    coordinates."""
+    view, found, mesh = shot.view, shot.found, shot.person.mesh
     crop, camera = view.crop, view.camera
     light = LINEAR[np.asarray(_cut_background(background, crop))].reshape(-1, 3)
     casters = [mesh, *shot.bystanders] + ([found.hider] if found.hider is not None else [])
@@ -497,7 +500,21 @@ def _expose(shot: _Shot, background: np.ndarray, rng: np.random.Generator) -> tu
     drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
     override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
     parts = np.where(override > 0, override, body_part(solid))
-    return Image.fromarray(_sensor(light.reshape(crop.height, crop.width, 3), camera, crop, drift)), parts
+    image = Image.fromarray(_sensor(light.reshape(crop.height, crop.width, 3), camera, crop, drift))
+    return image, parts, solid[:, :3]
+
+
+def _surface_truth(shot: _Shot, parts: np.ndarray, places: np.ndarray, out_height: int) -> np.ndarray:
+    """`surface_truth` of the shot, given the parts and the mean-body coordinates of the target's pixels."""
+    view, pixels = shot.view, shot.fragments.pixels
+    crop, camera = view.crop, view.camera
+    seen = np.full((len(view.whole), 3), np.inf, np.float32)
+    shown = ~shot.found.hidden[pixels] & (parts != CARRIED)
+    seen[pixels[shown]] = places[shown]
+    xy, _ = camera.project(shot.person.surface)
+    sight = np.array([0, 0, camera.height], np.float32) - shot.person.surface
+    facing = np.einsum("si,si->s", shot.person.surface_normals, sight) / np.linalg.norm(sight, axis=1)
+    return surface_truth(crop.pixels(xy), facing, seen.reshape(crop.height, crop.width, 3), out_height / crop.height)
 
 
 def _truth_mask(shot: _Shot, parts: np.ndarray) -> UInt8[np.ndarray, "h w"]:
@@ -537,14 +554,15 @@ def render_picture(
     if shot is None:
         raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} in 200 draws")
     crop, found = shot.view.crop, shot.found
-    image, parts = _expose(shot, town.background(camera_index), rng)
+    image, parts, places = _expose(shot, town.background(camera_index), rng)
     mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
     shape = (crop.height, crop.width)
     nearest = np.minimum(shot.view.depth, found.depth).reshape(shape)
     return Picture(
         jpeg=_degrade(image, camera, crop.height / crop.scale, (width, height), rng),
         mask=np.asarray(mask),
-        keypoints=_keypoint_truth(camera, crop, shot.keypoints, nearest, height),
+        keypoints=_keypoint_truth(camera, crop, shot.person.keypoints, nearest, height),
+        surface=_surface_truth(shot, parts, places, height),
         occlusion=found.occlusion,
         occluder=found.kind,
         yaw=shot.yaw,

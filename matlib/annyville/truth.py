@@ -40,3 +40,6 @@ KEYPOINT_NAMES = (
     "left ankle",
     "right ankle",
 )
+
+SURFACE_POINTS = 320  # points of the skin that are followed in every picture
+SURFACE_UNIT = 1 / 16  # pixels a step of their stored positions

@@ -7,7 +7,7 @@ at the wrist; it is -1 off the arms. Skin, hair and clothing draws are set by ha
 population.
 """
 
-from .person import Person, make_person
-from .space import body_part
+from .person import Person, Posed, make_person
+from .space import CARRIED, body_part
 
-__all__ = ["Person", "body_part", "make_person"]
+__all__ = ["CARRIED", "Person", "Posed", "body_part", "make_person"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from ..body import load_body, skin
 from ..mesh import Layer, Mesh, join
 from ..pose import Pose, pose_bones
+from ..surface import surface_normals, surface_vertices
 from .bags import add_bag
 from .colours import UPPER_WEIGHTS, pick
 from .dresser import Dresser
@@ -18,6 +20,25 @@ from .legs import add_shoes, add_skirt, add_tights, add_trousers
 from .materials import skin_material
 from .outfit import Outfit, draw_outfit
 from .torso import add_jacket, add_shirt
+
+
+class Posed(NamedTuple):
+    """A person in a pose: the mesh, the keypoints, and the followed points of the skin with their normals."""
+
+    mesh: Mesh
+    keypoints: Float[np.ndarray, "17 3"]
+    surface: Float[np.ndarray, "s 3"]
+    surface_normals: Float[np.ndarray, "s 3"]
+
+    def moved(self, rotation: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, "3"]) -> Posed:
+        """The person turned, then shifted."""
+        turn, step = rotation.astype(np.float32).T, shift.astype(np.float32)
+        return Posed(
+            self.mesh.moved(rotation, shift),
+            self.keypoints @ turn + step,
+            self.surface @ turn + step,
+            self.surface_normals @ turn,
+        )
 
 
 @dataclass(frozen=True)
@@ -31,13 +52,15 @@ class Person:
     keypoints: Float[np.ndarray, "17 3"]
     keypoint_index: Int[np.ndarray, "17 4"]
     keypoint_weight: Float[np.ndarray, "17 4"]
+    surface: Float[np.ndarray, "s 3"]
     arms: tuple[str, ...]  # arm poses that suit what is carried
     gait: float
     lean: float
 
-    def posed(self, pose: Pose) -> tuple[Mesh, Float[np.ndarray, "17 3"]]:
-        """The mesh and the keypoints in a pose, standing on z = 0 with the pelvis above the origin."""
-        rotations, shifts = pose_bones(load_body(), self.heads, pose)
+    def posed(self, pose: Pose) -> Posed:
+        """The person in a pose, standing on z = 0 with the pelvis above the origin."""
+        body = load_body()
+        rotations, shifts = pose_bones(body, self.heads, pose)
         points, normals = skin(
             self.mesh.points, self.mesh.normals, self.bone_index, self.bone_weight, rotations, shifts
         )
@@ -49,8 +72,13 @@ class Person:
             rotations,
             shifts,
         )
+        ids = surface_vertices()
+        surface, surface_turned = skin(
+            self.surface, surface_normals(), body.bone_index[ids], body.bone_weight[ids], rotations, shifts
+        )
         shift = np.array([-self.heads[0, 0], -self.heads[0, 1], -points[:, 2].min()], np.float32)
-        return replace(self.mesh, points=points + shift, normals=normals), keys + shift
+        mesh = replace(self.mesh, points=points + shift, normals=normals)
+        return Posed(mesh, keys + shift, surface + shift, surface_turned)
 
 
 def _add_skin(d: Dresser, wear: Outfit) -> None:
@@ -104,6 +132,7 @@ def make_person(rng: np.random.Generator) -> Person:
         keypoints=rest[keys],
         keypoint_index=body.bone_index[keys],
         keypoint_weight=body.bone_weight[keys],
+        surface=rest[surface_vertices()],
         arms=("swing",) if wear.bag == "hand" else arms,
         gait=float(rng.uniform(0.75, 1.15)),
         lean=float(rng.uniform(-1, 5)),

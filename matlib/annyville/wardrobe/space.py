@@ -19,7 +19,7 @@ def ramp(x: np.ndarray, low: float | int, high: float | int) -> np.ndarray:
 
 
 @cache
-def arm_coordinate() -> Float[np.ndarray, v]:
+def arm_coordinate() -> Float[np.ndarray, "v"]:
     """u of each vertex of the mean body: 0 shoulder, 1 elbow, 2 wrist along the arm, -1 elsewhere."""
     body = load_body()
     p = np.abs(body.canonical * np.array([1, 0, 0], np.float32)) + body.canonical * np.array(
@@ -35,7 +35,7 @@ def arm_coordinate() -> Float[np.ndarray, v]:
     return np.where((weight > 0.12) & (u > -0.3), u, -1).astype(np.float32)
 
 
-def body_part(solid: Float[np.ndarray, "n 4"]) -> UInt8[np.ndarray, n]:
+def body_part(solid: Float[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n"]:
     """Part of a point of the mean body, as numbered by PART_NAMES (1 head .. 12 right foot).
 
     What is worn has the part of the body beneath: a skirt is thighs below the groin's crease. Borders are
