@@ -240,5 +240,5 @@ def render_background(camera: Camera, index: int, scale: float = 1.0) -> UInt8[n
         fragments = rasterize(screen * scale, 1 / depth, props.faces, height, width, clip=props.clip)
         colour, _, _ = shade(props, fragments, camera, np.zeros(3, np.float32))
         mist = np.clip(camera.haze * fragments.depth / 4, 0, 0.6)[:, None]
-        out[fragments.pixels] = colour * (1 - mist) + 0.55 * mist
+        out[fragments.pixels] = colour.T * (1 - mist) + 0.55 * mist
     return np.round(255 * np.clip(out, 0, 1) ** (1 / 2.2)).astype(np.uint8).reshape(height, width, 3)

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 UNIT = 1 / 16000  # metres a step of the stored integers
 
@@ -89,25 +89,70 @@ def skin(
 ) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
     """Linear blend skinning: x -> sum_b w_b (R_b x + t_b), and normals by the blended rotation, made unit
     again."""
-    table = np.concatenate([rotations.reshape(-1, 9), shifts], 1).astype(np.float32)
-    blend = table[bone_index[:, 0]] * bone_weight[:, :1]
-    for i in range(1, bone_index.shape[1]):
-        blend += table[bone_index[:, i]] * bone_weight[:, i : i + 1]
-    matrix = blend[:, :9].reshape(-1, 3, 3)
-    moved = np.einsum("pij,pj->pi", matrix, points) + blend[:, 9:]
-    turned = np.einsum("pij,pj->pi", matrix, normals)
-    turned /= (np.sqrt(np.einsum("pi,pi->p", turned, turned)) + 1e-9)[:, None]
-    return moved, turned
+    table = np.concatenate([rotations.reshape(-1, 9), shifts], 1).astype(np.float32).T
+    blend = np.zeros((12, len(points)), np.float32)
+    for index, weight in zip(bone_index.T, bone_weight.T, strict=True):
+        blend += table[:, index] * weight
+    moved, turned = np.empty((3, len(points)), np.float32), np.empty((3, len(points)), np.float32)
+    for i in range(3):
+        a, b, c = blend[3 * i : 3 * i + 3]
+        moved[i] = a * points[:, 0] + b * points[:, 1] + c * points[:, 2] + blend[9 + i]
+        turned[i] = a * normals[:, 0] + b * normals[:, 1] + c * normals[:, 2]
+    turned /= np.sqrt(turned[0] ** 2 + turned[1] ** 2 + turned[2] ** 2) + np.float32(1e-9)
+    return moved.T, turned.T
+
+
+class Topology:
+    """Which faces and vertices touch, sorted once so that sums over neighbours are sums over slices.
+
+    ids (n,): the vertices that faces use, in the numbering of the given faces; faces (F, 3): the same faces,
+    numbered by place in `ids`.
+    """
+
+    def __init__(self, faces: Int[np.ndarray, "f 3"]) -> None:
+        self.ids, inverse = np.unique(faces, return_inverse=True)
+        self.faces = inverse.reshape(-1, 3)
+        self._corners = np.ascontiguousarray(self.faces.T)
+        corners = self._corners.ravel()
+        order = np.argsort(corners, kind="stable")
+        self._face_of_corner = order % len(faces)
+        self._first_corner = np.searchsorted(corners[order], np.arange(len(self.ids)))
+        after, before = self.faces[:, [1, 2, 0]].T.ravel(), self.faces[:, [2, 0, 1]].T.ravel()
+        self._neighbours = np.stack([after[order], before[order]], 1).ravel()
+        self._degree = np.diff(np.append(2 * self._first_corner, len(self._neighbours))).astype(np.float32)
+
+    def normals(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Area-weighted unit normals of the points with numbers `ids`."""
+        corners = [[row[column] for column in self._corners] for row in np.ascontiguousarray(points.T)]
+        p, q = ([row[i] - row[0] for row in corners] for i in (1, 2))
+        out = np.empty((3, len(points)), np.float32)
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            face = p[j] * q[k] - p[k] * q[j]
+            out[i] = np.add.reduceat(face[self._face_of_corner], self._first_corner)
+        return (out / (np.sqrt(out[0] ** 2 + out[1] ** 2 + out[2] ** 2) + np.float32(1e-12))).T
+
+    def touching(self, positive: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "f"]:
+        """Which faces have a corner where `positive` holds."""
+        a, b, c = (positive[column] for column in self._corners)
+        return a | b | c
+
+    def neighbour_means(self, values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Mean over the vertices that share an edge (once for each of its faces) with each vertex."""
+        return np.add.reduceat(values[self._neighbours], 2 * self._first_corner) / self._degree
+
+
+@cache
+def shell_topology(name: str) -> Topology:
+    """Topology of the faces called `name` of the baked body."""
+    return Topology(load_body().faces[name])
 
 
 def vertex_normals(
     points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Float[np.ndarray, "v 3"]:
-    """Area-weighted unit normals."""
-    corner = points[faces]
-    face = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    out = np.zeros((len(points), 3))
-    for axis in range(3):
-        for i in range(3):
-            out[:, axis] += np.bincount(faces[:, i], face[:, axis], len(points))
-    return (out / (np.linalg.norm(out, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
+    """Area-weighted unit normals; zero where no face is."""
+    topology = Topology(faces)
+    out = np.zeros((len(points), 3), np.float32)
+    out[topology.ids] = topology.normals(points[topology.ids])
+    return out

@@ -63,8 +63,8 @@ class Camera:
         depth = np.maximum(y * c - z * s, 0.05)
         u, v = self.focal * x / depth, -self.focal * (y * s + z * c) / depth
         cr, sr = np.cos(np.radians(self.roll)), np.sin(np.radians(self.roll))
-        xy = np.stack([FRAME_WIDTH / 2 + cr * u - sr * v, FRAME_HEIGHT / 2 + sr * u + cr * v], 1)
-        return xy, depth
+        xy = np.stack([FRAME_WIDTH / 2 + cr * u - sr * v, FRAME_HEIGHT / 2 + sr * u + cr * v])
+        return xy.T, depth
 
     def rays(self, xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
         """World directions (not unit: one metre along the optical axis) of frame pixels."""

@@ -6,6 +6,7 @@ wanted direction, given in the torso's frame (-y forward, +x left, +z up).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,10 +64,10 @@ def rz(degrees: float | int) -> Float[np.ndarray, "3 3"]:
 
 def between(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """The smallest rotation that takes direction a to direction b."""
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    v, c = np.cross(a, b), float(a @ b)
-    k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + k + k @ k / max(1 + c, 1e-6)
+    (ax, ay, az), (bx, by, bz) = a / math.sqrt(a @ a), b / math.sqrt(b @ b)
+    x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + k + k @ k / max(1 + ax * bx + ay * by + az * bz, 1e-6)
 
 
 def _direction(forward: float | int, outward: float | int, side: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Deterministic z-buffer in numpy: triangles to spans, spans to fragments, fragments to the nearest triangle.
+"""Deterministic z-buffer in numpy: triangles to spans, spans to the nearest triangle of each pixel.
 
 Screen space: x to the right, y down, pixel (i, j) has its centre at (j + 0.5, i + 0.5). The inverse of the
 depth and anything divided by the depth are affine over a triangle's picture, so each is three numbers a
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 TRIANGLE_BITS = 20
 DEPTH_SCALE = float(2**41)  # inverse depths up to 4 / m fit beside the triangle's number in 63 bits
+LONGEST = 16  # pixels: longer spans are cut, so that spans can be drawn side by side, pixel after pixel
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,6 @@ class Fragments:
         return Fragments(self.pixels[keep], self.triangles[keep], self.weights[keep], self.depth[keep])
 
 
-def _planes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Barycentric functions p (3, 3, F) of triangles with corners x, y (3, F): weight_i = p[i, 0] x + p[i, 1]
-    y + p[i, 2]."""
-    following, last = [1, 2, 0], [2, 0, 1]
-    planes = np.stack(
-        [y[following] - y[last], x[last] - x[following], x[following] * y[last] - x[last] * y[following]], 1
-    )
-    return planes / (planes[0, 2] + planes[1, 2] + planes[2, 2])
-
-
-def _count_up(start: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """start, start + 1, ... (count numbers) for every pair, one after the other."""
-    return np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
-
-
 def _smallest(rows: np.ndarray) -> np.ndarray:
     return np.minimum(np.minimum(rows[0], rows[1]), rows[2])
 
@@ -57,18 +43,109 @@ def _largest(rows: np.ndarray) -> np.ndarray:
     return np.maximum(np.maximum(rows[0], rows[1]), rows[2])
 
 
-def _affine(
-    planes: np.ndarray,
-    corner_values: np.ndarray,
-    owner: np.ndarray,
-    yc: np.ndarray,
-    count: np.ndarray,
-    xc: np.ndarray,
-) -> np.ndarray:
-    """Values at fragments of the affine functions that take `corner_values` (3, F) at the triangles'
-    corners."""
-    plane = planes[0] * corner_values[0] + planes[1] * corner_values[1] + planes[2] * corner_values[2]
-    return np.repeat(plane[1][owner] * yc + plane[2][owner], count) + np.repeat(plane[0][owner], count) * xc
+def _columns(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    return np.stack([row[index] for row in table])
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """Runs of pixels in a row of a triangle, the longest first: the triangle, the first pixel's row and column
+    and the number of pixels, at most LONGEST."""
+
+    owner: Int[np.ndarray, "s"]
+    row: Int[np.ndarray, "s"]
+    column: Int[np.ndarray, "s"]
+    count: Int[np.ndarray, "s"]
+
+    def where(self, keep: Bool[np.ndarray, "s"] | Int[np.ndarray, "t"]) -> _Spans:
+        """The spans for which `keep` holds, or which it lists."""
+        return _Spans(self.owner[keep], self.row[keep], self.column[keep], self.count[keep])
+
+
+def _edges(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start x, start y and slope dx / dy (4 F) of the triangles' edges, from their upper ends downward.
+
+    The first F are each triangle's long edge, once more the next F, then the upper and the lower short edges. An
+    edge that two triangles share gets the same numbers in both, so that no gap opens between them.
+    """
+    x, y = list(x), list(y)
+    for a, b in ((0, 1), (1, 2), (0, 1)):
+        swap = y[a] > y[b]
+        x[a], x[b] = np.where(swap, x[b], x[a]), np.where(swap, x[a], x[b])
+        y[a], y[b] = np.minimum(y[a], y[b]), np.maximum(y[a], y[b])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        long, upper, lower = ((x[b] - x[a]) / (y[b] - y[a]) for a, b in ((0, 2), (0, 1), (1, 2)))
+    return np.stack([x[0], x[0], x[1]]), np.stack([y[0], y[0], y[1]]), np.stack([long, upper, lower])
+
+
+def _spans(x: np.ndarray, y: np.ndarray, top: np.ndarray, rows: np.ndarray, width: int) -> _Spans:
+    """The pixels whose centres lie in triangles with corners x, y (3, F), `rows` rows from `top` on."""
+    count = len(top)
+    owner = np.repeat(np.arange(count), rows)
+    row = np.arange(len(owner)) + (top - (np.cumsum(rows) - rows))[owner]
+    yc = row + 0.5
+    start_x, start_y, slope = _edges(x, y)
+    below = owner + count * (1 + (yc >= start_y[2][owner]))
+    long = start_x[0][owner] + (yc - start_y[0][owner]) * slope[0][owner]
+    start_x, start_y, slope = start_x.ravel(), start_y.ravel(), slope.ravel()
+    short = start_x[below] + (yc - start_y[below]) * slope[below]
+    column = np.ceil(np.maximum(np.minimum(long, short), 0) - 0.5).astype(np.int64)
+    length = np.floor(np.minimum(np.maximum(long, short), width) - 0.5).astype(np.int64) - column + 1
+    spans = _Spans(owner, row, column, length).where(np.flatnonzero(length > 0))
+    if len(spans.count) and spans.count.max() > LONGEST:
+        spans = _cut(spans)
+    return spans.where(np.argsort((LONGEST - spans.count).astype(np.uint8), kind="stable"))
+
+
+def _cut(spans: _Spans) -> _Spans:
+    """The same pixels in spans of at most LONGEST."""
+    pieces = (spans.count + LONGEST - 1) // LONGEST
+    of = np.repeat(np.arange(len(pieces)), pieces)
+    skipped = LONGEST * (np.arange(len(of)) - (np.cumsum(pieces) - pieces)[of])
+    count = np.minimum(spans.count[of] - skipped, LONGEST)
+    return _Spans(spans.owner[of], spans.row[of], spans.column[of] + skipped, count)
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """Functions constant + x * along + y * down of the screen, one a triangle."""
+
+    constant: Float[np.ndarray, "f"]
+    along: Float[np.ndarray, "f"]
+    down: Float[np.ndarray, "f"]
+
+    @classmethod
+    def through(cls, x: np.ndarray, y: np.ndarray, area: np.ndarray, values: np.ndarray) -> _Affine:
+        """The functions that take `values` (3, F) at the corners x, y (3, F) of triangles of twice that area."""
+        one, two = values[1] - values[0], values[2] - values[0]
+        along = (one * (y[2] - y[0]) - two * (y[1] - y[0])) / area
+        down = (two * (x[1] - x[0]) - one * (x[2] - x[0])) / area
+        return cls(values[0] - along * x[0] - down * y[0], along, down)
+
+    def at(self, spans: _Spans) -> tuple[np.ndarray, np.ndarray]:
+        """The value at the first pixel of each span, and the change a pixel."""
+        along = self.along[spans.owner]
+        down = self.down[spans.owner]
+        return self.constant[spans.owner] + along * (spans.column + 0.5) + down * (spans.row + 0.5), along
+
+
+def _draw(buffer: np.ndarray, width: int, spans: _Spans, inverse_depth: _Affine, positive: list[_Affine]) -> None:
+    """Raise the z-buffer, which holds (inverse depth, triangle) packed, to what the spans show where all of
+    `positive` are positive."""
+    if not len(spans.count):
+        return
+    value, change = (DEPTH_SCALE * v for v in inverse_depth.at(spans))
+    tests = [f.at(spans) for f in positive]
+    pixel = spans.row * width + spans.column
+    longer = np.cumsum(np.bincount(LONGEST - spans.count, minlength=LONGEST))[::-1]
+    for k in range(int(spans.count[0])):  # the k-th pixel of every span that is so long
+        m = int(longer[k])
+        key = (value[:m] + k * change[:m]).astype(np.int64)
+        key <<= TRIANGLE_BITS
+        key |= spans.owner[:m]
+        for first, step in tests:
+            key *= first[:m] + k * step[:m] > 0
+        np.maximum.at(buffer, pixel[:m] + k, key)
 
 
 def rasterize(
@@ -88,67 +165,43 @@ def rasterize(
     otherwise; with `two_sided` None all are kept. A triangle with a corner whose inverse depth is not
     positive is dropped. Ties go to the higher triangle number.
     """
-    corner_ids = faces.T
+    corner_ids = np.ascontiguousarray(faces.T)
     px, py = xy[:, 0].astype(np.float64), xy[:, 1].astype(np.float64)
     iz = inverse_depth.astype(np.float64)
     x, y = px[corner_ids], py[corner_ids]
     area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
-    top = np.maximum(np.ceil(_smallest(y) - 0.5), 0).astype(np.int64)
-    bottom = np.minimum(np.floor(_largest(y) - 0.5), height - 1).astype(np.int64)
-    keep = (np.abs(area) > 1e-9) & (bottom >= top) & (_largest(x) > 0) & (_smallest(x) < width)
+    top = np.maximum(np.ceil(_smallest(y) - 0.5), 0)
+    bottom = np.minimum(np.floor(_largest(y) - 0.5), height - 1)
+    left, right = np.ceil(_smallest(x) - 0.5), np.floor(_largest(x) - 0.5)
+    keep = (np.abs(area) > 1e-9) & (bottom >= top) & (right >= left) & (right >= 0) & (left < width)
     if two_sided is not None:
         keep &= two_sided | (area < 0)
-    keep &= _smallest(iz[corner_ids]) > 0
+    if iz.min(initial=1.0) <= 0:
+        keep &= _smallest(iz[corner_ids]) > 0
     index = np.flatnonzero(keep)
-    corner_ids, top, rows = corner_ids[:, index], top[index], (bottom - top)[index] + 1
-    planes = _planes(x[:, index], y[:, index])
-
-    # One entry a (triangle, row): the span where all three weights are >= 0. Repeats and flat arrays, not
-    # fancy indexing, carry a triangle's numbers to its rows and a row's to its fragments: twice as fast.
-    yc = _count_up(top, rows) + 0.5
-    left = np.zeros(len(yc))
-    right = np.full(len(yc), float(width))
-    for a, b, c in planes:
-        flat = np.where(a == 0, 1.0, a)
-        cut = np.repeat(-b / flat, rows) * yc + np.repeat(-c / flat, rows)
-        np.maximum(left, np.where(np.repeat(a > 0, rows), cut, 0.0), out=left)
-        np.minimum(right, np.where(np.repeat(a < 0, rows), cut, float(width)), out=right)
-    start = np.maximum(np.ceil(left - 0.5), 0).astype(np.int64)
-    count = np.minimum(np.floor(right - 0.5), width - 1).astype(np.int64) - start + 1
-    full = np.flatnonzero(count > 0)
-    start, count, yc = start[full], count[full], yc[full]
-    owner = np.repeat(np.arange(len(index)), rows)[full]
-
+    corner_ids, x, y, area = _columns(corner_ids, index), _columns(x, index), _columns(y, index), area[index]
+    top, rows = top[index].astype(np.int64), (bottom - top + 1)[index].astype(np.int64)
+    spans = _spans(x, y, top, rows, width)
     iz_corners = iz[corner_ids]
-    column = _count_up(start, count)
-    xc = column + 0.5
-    inverse = _affine(planes, iz_corners, owner, yc, count, xc)
-    pixel = np.repeat((yc - 0.5).astype(np.int64) * width, count) + column
-    local = np.repeat(owner, count)
-    if clip is not None:
-        inside = np.ones(len(pixel), bool)
-        for channel in range(clip.shape[1]):
-            value = np.ascontiguousarray(clip[:, channel])[corner_ids]
-            where = (_smallest(value) <= 0)[owner]  # only triangles on a border need a look at each fragment
-            if where.any():
-                among = np.flatnonzero(np.repeat(where, count))
-                kept = (
-                    _affine(planes, iz_corners * value, owner[where], yc[where], count[where], xc[among]) > 0
-                )
-                inside[among[~kept]] = False
-        pixel, inverse, local = pixel[inside], inverse[inside], local[inside]
-    key = ((inverse * DEPTH_SCALE).astype(np.int64) << TRIANGLE_BITS) | local
+    depth_plane = _Affine.through(x, y, area, iz_corners)
     buffer = np.zeros(height * width, np.int64)
-    np.maximum.at(buffer, pixel, key)
+    border = np.zeros(len(index), bool)
+    tests = []
+    for channel in () if clip is None else np.ascontiguousarray(clip.T):
+        value = channel[corner_ids]
+        border |= _smallest(value) <= 0
+        tests.append(_Affine.through(x, y, area, iz_corners * value))
+    if border.any():
+        on_border = border[spans.owner]
+        _draw(buffer, width, spans.where(np.flatnonzero(on_border)), depth_plane, tests)
+        spans = spans.where(np.flatnonzero(~on_border))
+    _draw(buffer, width, spans, depth_plane, [])
     hit = np.flatnonzero(buffer)
     local = buffer[hit] & ((1 << TRIANGLE_BITS) - 1)
     qy, qx = np.divmod(hit, width)
-    qx, qy = qx + 0.5, qy + 0.5
-    weights = np.empty((3, len(hit)))
-    for i in range(3):
-        plane = planes[i]
-        weights[i] = (plane[0][local] * qx + plane[1][local] * qy + plane[2][local]) * iz_corners[i][local]
+    x, y = _columns(x, local) - (qx + 0.5), _columns(y, local) - (qy + 0.5)
+    shares = np.stack([x[i - 2] * y[i - 1] - x[i - 1] * y[i - 2] for i in range(3)])
+    weights = shares * _columns(iz_corners, local)
     total = weights[0] + weights[1] + weights[2]
-    return Fragments(
-        hit, index[local], (weights / total).T.astype(np.float32), (1 / total).astype(np.float32)
-    )
+    depth = (shares[0] + shares[1] + shares[2]) / total
+    return Fragments(hit, index[local], (weights / total).astype(np.float32).T, depth.astype(np.float32))

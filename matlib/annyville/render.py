@@ -22,7 +22,7 @@ from .surface import surface_truth
 from .truth import HIDDEN, OCCLUDER
 from .wardrobe import CARRIED, Person, Posed, body_part
 
-SUPERSAMPLING = 1.5
+SUPERSAMPLING = 1.25
 PASSERS_BY = 64  # persons who only walk past or stand in the way
 OCCLUDER_KINDS = (
     "person",
@@ -217,11 +217,8 @@ def _overlap_shift(
     h, w = target.shape
     wide = Crop(crop.left - crop.width / crop.scale, crop.top, crop.scale / 4, h, 3 * w)
     drawn = _silhouette(mesh, camera, wide)
-    columns = np.flatnonzero(target.any(0))
-    share = (
-        np.array([(drawn[:, s + columns] * target[:, columns]).sum() for s in range(2 * w + 1)])
-        / target.sum()
-    )
+    overlap = target.astype(np.float32).T @ drawn  # (w, 3w): the target's columns against the object's
+    share = np.array([np.trace(overlap, s) for s in range(2 * w + 1)]) / target.sum()
     near = np.flatnonzero(np.abs(share - wanted) < 0.05)
     if not len(near):
         return None
@@ -271,16 +268,13 @@ def _place_occluder(
 def _cut_background(background: UInt8[np.ndarray, "h w 3"], crop: Crop) -> Image.Image:
     """The crop's part of the empty view, at the crop's size; beyond the frame its edge is repeated."""
     scale = background.shape[0] / FRAME_HEIGHT
-    x0, y0 = crop.left * scale, crop.top * scale
-    x1, y1 = x0 + crop.width / crop.scale * scale, y0 + crop.height / crop.scale * scale
-    rows = np.clip(np.arange(int(np.floor(y0)) - 1, int(np.ceil(y1)) + 2), 0, background.shape[0] - 1)
-    columns = np.clip(np.arange(int(np.floor(x0)) - 1, int(np.ceil(x1)) + 2), 0, background.shape[1] - 1)
-    piece = Image.fromarray(np.ascontiguousarray(background[rows][:, columns]))
-    dx, dy = 1 - np.floor(x0), 1 - np.floor(y0)
-    extent = (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
-    return piece.transform(
-        (crop.width, crop.height), Image.Transform.EXTENT, extent, Image.Resampling.BILINEAR
-    )
+    x0, y0, x1, y1 = scale * np.array([crop.left, crop.top, crop.right, crop.bottom])
+    first_row, first_column = int(np.floor(y0)) - 1, int(np.floor(x0)) - 1
+    rows = np.clip(np.arange(first_row, int(np.ceil(y1)) + 2), 0, background.shape[0] - 1)
+    columns = np.clip(np.arange(first_column, int(np.ceil(x1)) + 2), 0, background.shape[1] - 1)
+    piece = Image.fromarray(background[rows[:, None], columns])
+    corners = (x0 - first_column, y0 - first_row, x1 - first_column, y1 - first_row)
+    return piece.resize((crop.width, crop.height), Image.Resampling.BILINEAR, box=corners)
 
 
 @dataclass(frozen=True)
@@ -357,22 +351,26 @@ def _tone_curve(gamma: float) -> Float[np.ndarray, "4096"]:
 
 
 def _sensor(
-    light: Float[np.ndarray, "h w 3"], camera: Camera, crop: Crop, drift: np.ndarray
+    light: Float[np.ndarray, "3 h w"], camera: Camera, crop: Crop, drift: np.ndarray
 ) -> UInt8[np.ndarray, "h w 3"]:
     """What the camera makes of the light: gain, white balance, vignette, shoulder, gamma, contrast,
     saturation."""
-    gain = (camera.gain * np.array(camera.balance) * drift).astype(np.float32)
+    gain = camera.gain * np.array(camera.balance) * drift
     y = crop.top + (np.arange(crop.height) + 0.5) / crop.scale
     x = crop.left + (np.arange(crop.width) + 0.5) / crop.scale
     r2 = ((x / FRAME_WIDTH - 0.5) ** 2)[None] + ((y / FRAME_HEIGHT - 0.5) ** 2)[:, None]
-    exposed = light * (1 - 2 * camera.vignette * r2)[..., None].astype(np.float32) * gain
-    level = np.sqrt(np.clip(exposed, 0, 3.99)) * np.float32(4095 / 2)
-    out = _tone_curve(camera.gamma)[level.astype(np.int16)]
-    grey = np.einsum("hwc,c->hw", out, np.array([0.299, 0.587, 0.114], np.float32))[..., None]
-    strength = np.float32(camera.contrast)
-    out = grey + np.float32(camera.saturation) * (out - grey)
-    out = np.float32(0.45) + strength * (out - np.float32(0.45))
-    return (255 * np.clip(out, 0, 1) + np.float32(0.5)).astype(np.uint8)
+    lens = (1 - 2 * camera.vignette * r2).astype(np.float32)
+    curve = _tone_curve(camera.gamma)
+    seen = np.empty((3, lens.size), np.float32)
+    for channel in range(3):
+        exposed = np.minimum(light[channel] * (lens * np.float32(gain[channel])), np.float32(3.99))
+        level = np.sqrt(exposed, out=exposed).ravel() * np.float32(4095 / 2)
+        seen[channel] = curve[level.astype(np.intp)]
+    grey = np.array([0.299, 0.587, 0.114])
+    mix = 255 * camera.contrast * (camera.saturation * np.eye(3) + (1 - camera.saturation) * grey)
+    out = mix.astype(np.float32) @ seen + np.float32(255 * 0.45 * (1 - camera.contrast) + 0.5)
+    np.clip(out, 0, 255, out=out)
+    return np.ascontiguousarray(out.astype(np.uint8).T).reshape(crop.height, crop.width, 3)
 
 
 def _box_radius(sigma: float) -> float:
@@ -487,21 +485,21 @@ def _expose(
     coordinates."""
     view, found, mesh = shot.view, shot.found, shot.person.mesh
     crop, camera = view.crop, view.camera
-    light = LINEAR[np.asarray(_cut_background(background, crop))].reshape(-1, 3)
+    empty = np.asarray(_cut_background(background, crop)).reshape(-1, 3)
     casters = [mesh, *shot.bystanders] + ([found.hider] if found.hider is not None else [])
-    light = light * (1 - _shadow(casters, camera, crop).reshape(-1, 1))
+    light = LINEAR[empty.T] * (1 - _shadow(casters, camera, crop).ravel())
     offset = rng.uniform(0, 6.28, 3).astype(np.float32)
-    light[shot.fragments.pixels], solid, layer = shade(mesh, shot.fragments, camera, offset)
+    light[:, shot.fragments.pixels], solid, layer = shade(mesh, shot.fragments, camera, offset)
     if found.scene is not None and found.fragments is not None:
         front = found.fragments.where(
             found.depth[found.fragments.pixels] < view.depth[found.fragments.pixels]
         )
-        light[front.pixels] = shade(found.scene, front, camera, offset + 1)[0]
+        light[:, front.pixels] = shade(found.scene, front, camera, offset + 1)[0]
     drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
     override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
-    parts = np.where(override > 0, override, body_part(solid))
-    image = Image.fromarray(_sensor(light.reshape(crop.height, crop.width, 3), camera, crop, drift))
-    return image, parts, solid[:, :3]
+    parts = np.where(override > 0, override, body_part(solid.T))
+    image = Image.fromarray(_sensor(light.reshape(3, crop.height, crop.width), camera, crop, drift))
+    return image, parts, solid[:3].T
 
 
 def _surface_truth(shot: _Shot, parts: np.ndarray, places: np.ndarray, out_height: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..body import BakedBody, vertex_normals
+from ..body import BakedBody, Topology, shell_topology
 from ..mesh import Layer, Mesh
 from .space import arm_coordinate
 
@@ -22,8 +22,8 @@ class Dresser:
         self.one = np.ones(len(self.rest), np.float32)
         self.normals = np.zeros_like(self.rest)
         for name in ("body", "tights", "skirt"):
-            ids = np.unique(body.faces[name])
-            self.normals[ids] = vertex_normals(self.rest, body.faces[name])[ids]
+            topology = shell_topology(name)
+            self.normals[topology.ids] = topology.normals(self.rest[topology.ids])
         self.meshes: list[Mesh] = []
         self.index: list[np.ndarray] = []
         self.weight: list[np.ndarray] = []
@@ -41,21 +41,23 @@ class Dresser:
         """A layer from the faces of `name`, pushed out by `offset` (V,), kept where both of `clip` are
         positive. `smooth` (V,) in 0..1 says where the cloth does not follow the body closely (averaged in x
         and y)."""
-        faces = self.body.faces[name]
-        both = np.minimum(*clip)
-        faces = faces[(both[faces] > 0).any(1)]
-        ids, inverse = np.unique(faces, return_inverse=True)
-        faces = inverse.reshape(-1, 3)
+        topology = shell_topology(name)
+        ids = topology.ids
+        faces = topology.faces[topology.touching(np.minimum(*clip)[ids] > 0)]
+        used = np.zeros(len(ids), bool)
+        used[faces] = True
+        faces = (np.cumsum(used) - 1)[faces]
         points = self.rest[ids] + self.normals[ids] * offset[ids, None]
         normals = self.normals[ids]
         if smooth is not None:
-            points = relax(points, faces, smooth[ids])
-            normals = vertex_normals(points, faces)
+            points = relax(points, topology, smooth[ids])
+            normals = topology.normals(points)
+        ids = ids[used]
         solid = np.concatenate([self.canonical[ids], self.u[ids, None]], 1)
         self._add(
             Mesh(
-                points.astype(np.float32),
-                normals.astype(np.float32),
+                points[used].astype(np.float32),
+                normals[used].astype(np.float32),
                 faces,
                 solid.astype(np.float32),
                 np.stack([clip[0][ids], clip[1][ids]], 1).astype(np.float32),
@@ -82,14 +84,13 @@ class Dresser:
         self.weight.append(weight)
 
 
-def relax(points: np.ndarray, faces: np.ndarray, amount: np.ndarray, rounds: int = 6) -> np.ndarray:
+def relax(points: np.ndarray, topology: Topology, amount: np.ndarray, rounds: int = 6) -> np.ndarray:
     """Laplacian smoothing in x and y only (z would make hems wavy), weighted by `amount` a vertex."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    degree = np.bincount(edges[:, 0], minlength=len(points)) + 1e-9
-    out = points.copy()
-    for _ in range(rounds):
-        for axis in (0, 1):
-            mean = np.bincount(edges[:, 0], out[edges[:, 1], axis], len(points)) / degree
-            out[:, axis] += amount * 0.6 * (mean - out[:, axis])
+    out = points.astype(np.float32)
+    share = (0.6 * amount).astype(np.float32)
+    for axis in (0, 1):
+        value = np.ascontiguousarray(out[:, axis])
+        for _ in range(rounds):
+            value += share * (topology.neighbour_means(value) - value)
+        out[:, axis] = value
     return out
