@@ -19,7 +19,9 @@ HIP = np.array([30.0, 24.0, 8.0, -8.0, -14.0, 2.0, 26.0, 33.0])
 KNEE = np.array([4.0, 17.0, 8.0, 5.0, 30.0, 60.0, 48.0, 12.0])
 ANKLE = np.array([0.0, -4.0, 5.0, 10.0, -14.0, -6.0, 0.0, 2.0])
 
-ARMS = ("swing", "phone", "pocket", "carry", "call", "strap", "folded", "trolley")
+ARMS = (
+    "swing", "phone", "pocket", "carry", "call", "strap", "folded", "back", "hip", "jog", "trolley", "push", "cane",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Pose:
     splay: float = 0.0  # legs apart
     arm_spread: float = 8.0
     twist: float = 0.0  # shoulders against hips
+    stoop: float = 0.0  # bent back: chest and head forward of the hips
+    knees: float = 0.0  # knees that stay bent
+    toes: float = 6.0  # feet turned out
+    swing: float = 1.0  # of the arms, against the usual
+    change: str = ""  # how the clothes are worn, see `Outfit.changed`
+    prop: str = "none"  # what is pushed, pulled or carried
 
 
 def _cycle(knots: np.ndarray, phase: float) -> float:
@@ -79,7 +87,7 @@ def _direction(forward: float | int, outward: float | int, side: int) -> np.ndar
 def _arm(kind: str, pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Directions of upper arm and forearm. The arm swings against the leg of its side."""
     phase = pose.phase + (0.0 if side > 0 else 0.5)
-    swing = -26 * pose.walking * np.cos(2 * np.pi * phase)
+    swing = -26 * pose.swing * pose.walking * np.cos(2 * np.pi * phase)
     spread = pose.arm_spread
     if kind == "phone":
         return _direction(22, spread, side), np.array([-0.35 * side, -0.80, 0.42])
@@ -93,6 +101,16 @@ def _arm(kind: str, pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray]:
         return _direction(8, spread + 4, side), np.array([-0.42 * side, -0.52, 0.74])
     if kind == "folded":
         return _direction(24, spread + 2, side), np.array([-0.86 * side, -0.45, 0.08 * (1 + side)])
+    if kind == "back":
+        return _direction(-24, spread + 8, side), np.array([-0.62 * side, 0.30, -0.72])
+    if kind == "hip":
+        return _direction(-20, 42, side), np.array([-0.62 * side, -0.36, -0.70])
+    if kind == "jog":
+        return _direction(1.5 * swing - 8, spread, side), _direction(1.5 * swing + 78, spread - 14, side)
+    if kind == "push":
+        return _direction(16, spread + 4, side), np.array([-0.10 * side, -0.95, -0.22])
+    if kind == "cane":
+        return _direction(10 + 0.5 * swing, spread + 6, side), _direction(30 + 0.5 * swing, spread, side)
     if kind == "trolley":
         return _direction(-22, spread + 4, side), _direction(-12, spread, side)
     bend = 14 + 10 * pose.walking + max(0.0, 0.45 * swing)
@@ -104,8 +122,9 @@ def _legs(pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray, float]:
     phase = pose.phase + (0.0 if side > 0 else 0.5)
     gain = min(pose.walking, 1.25)
     hip = gain * _cycle(HIP, phase)
-    knee = gain * _cycle(KNEE, phase) + 3
-    ankle = gain * _cycle(ANKLE, phase)
+    knee = gain * _cycle(KNEE, phase) + 3 + pose.knees
+    ankle = gain * _cycle(ANKLE, phase) + 0.5 * pose.knees
+    hip += 0.5 * pose.knees
     splay = 2.0 + pose.splay
     return _direction(hip, splay, side), _direction(hip - knee, splay - 1, side), hip - knee + ankle
 
@@ -122,10 +141,11 @@ def pose_bones(
     rotation: dict[str, np.ndarray] = {}
     sway = 4 * pose.walking * np.cos(2 * np.pi * pose.phase)
     rotation["pelvis"] = rz(-sway) @ _rx(0.3 * pose.lean)
-    rotation["belly"] = rz(0.3 * pose.twist) @ _rx(0.7 * pose.lean)
-    rotation["chest"] = rz(sway + pose.twist) @ _rx(pose.lean)
-    rotation["neck"] = rz(sway + pose.twist + 0.4 * pose.head_yaw) @ _rx(pose.lean + 0.4 * pose.head_pitch)
-    rotation["head"] = rz(pose.twist + pose.head_yaw) @ _rx(0.6 * pose.lean + pose.head_pitch)
+    rotation["belly"] = rz(0.3 * pose.twist) @ _rx(0.7 * pose.lean + 0.3 * pose.stoop)
+    bent = pose.lean + pose.stoop
+    rotation["chest"] = rz(sway + pose.twist) @ _rx(bent)
+    rotation["neck"] = rz(sway + pose.twist + 0.4 * pose.head_yaw) @ _rx(bent + 0.4 * pose.head_pitch)
+    rotation["head"] = rz(pose.twist + pose.head_yaw) @ _rx(0.6 * pose.lean + 0.3 * pose.stoop + pose.head_pitch)
     for letter, side in (("L", 1), ("R", -1)):
         chest = rotation["chest"]
         upper, fore = _arm(pose.left_arm if side > 0 else pose.right_arm, pose, side)
@@ -142,7 +162,7 @@ def pose_bones(
         first = between(rest_thigh, thigh)
         rotation[f"thigh.{letter}"] = first
         rotation[f"shank.{letter}"] = between(first @ rest_shank, shank) @ first
-        rotation[f"foot.{letter}"] = _rx(-pitch) @ rz(6 * side)
+        rotation[f"foot.{letter}"] = _rx(-pitch) @ rz(pose.toes * side)
         toe = -max(0.0, -pitch - 12)
         rotation[f"toes.{letter}"] = _rx(0.85 * toe) @ rotation[f"foot.{letter}"]
     rotations = np.stack([rotation[name] for name in names])

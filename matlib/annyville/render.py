@@ -460,7 +460,7 @@ def _try_shot(
     at, heading = _draw_place(camera, rng), _draw_heading(camera, rng)
     posed = _place(person, draw_pose(person, rng), heading, at)
     frame_xy, _ = camera.project(posed.mesh.points)
-    box = _draw_crop(frame_xy, *size, rng)
+    box = _draw_crop(frame_xy[: posed.own], *size, rng)
     if bad_box:
         box = _spoil(box, rng)
     if min(box.left, box.top) < -6 or box.right > FRAME_WIDTH + 6 or box.bottom > FRAME_HEIGHT + 6:

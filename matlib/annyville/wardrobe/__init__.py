@@ -5,9 +5,12 @@ mean body's coordinates, interpolated a pixel at a time, so that hems and sleeve
 patterns are functions of the same coordinates. The arm coordinate u runs 0 at the shoulder, 1 at the elbow, 2
 at the wrist; it is -1 off the arms. Skin, hair and clothing draws are set by hand for variety and describe no
 population.
+
+`colours` and `catalogue` say what there is, `outfit` draws what one identity wears, `patterns`, `trims` and
+`materials` colour it, `torso`, `legs`, `feet`, `neck`, `head`, `bags` and `props` build it, `person` puts it together.
 """
 
-from .person import Person, Posed, make_person
+from .person import LIKENESS, Person, Posed, make_person
 from .space import CARRIED, body_part
 
-__all__ = ["CARRIED", "Person", "Posed", "body_part", "make_person"]
+__all__ = ["CARRIED", "LIKENESS", "Person", "Posed", "body_part", "make_person"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..body import BakedBody, Topology, shell_topology
@@ -13,6 +15,7 @@ class Dresser:
     """Collects the layers of one person."""
 
     def __init__(self, body: BakedBody, rest: np.ndarray) -> None:
+        """rest: the person's own vertices, bone heads and keypoints at rest."""
         self.body = body
         self.rest = rest[: body.vertex_count]
         self.heads = rest[body.vertex_count :][: len(body.bone_names)]
@@ -24,9 +27,20 @@ class Dresser:
         for name in ("body", "tights", "skirt"):
             topology = shell_topology(name)
             self.normals[topology.ids] = topology.normals(self.rest[topology.ids])
+        top = int(np.argmax(self.z))
+        self.head_shift = self.rest[top] - self.canonical[top]  # from the mean body's head to the person's
+        self.undress()
+
+    def undress(self) -> None:
+        """Start again with nothing on."""
         self.meshes: list[Mesh] = []
         self.index: list[np.ndarray] = []
         self.weight: list[np.ndarray] = []
+
+    def near(self, point: np.ndarray) -> np.ndarray:
+        """Where the person has a point (3,) of the mean body: moved as the nearest vertex is."""
+        vertex = int(((self.canonical - point.astype(np.float32)) ** 2).sum(1).argmin())
+        return point + self.rest[vertex] - self.canonical[vertex]
 
     def shell(
         self,
@@ -69,8 +83,14 @@ class Dresser:
             self.body.bone_weight[ids],
         )
 
-    def rigid(self, mesh: Mesh, weights: dict[str, np.ndarray | float]) -> None:
-        """A mesh in rest coordinates that hangs on named bones."""
+    def rigid(
+        self, mesh: Mesh, weights: dict[str, np.ndarray | float], *, solid: np.ndarray | None = None
+    ) -> None:
+        """A mesh in rest coordinates that hangs on named bones; `solid`: its points in the mean body, if they
+        matter."""
+        if solid is not None:
+            table = np.concatenate([solid.reshape(-1, 3), np.full((len(mesh.points), 1), -1)], 1)
+            mesh = replace(mesh, solid=table.astype(np.float32))
         n = len(mesh.points)
         index = np.zeros((n, 4), np.int64)
         weight = np.zeros((n, 4), np.float32)

@@ -1,4 +1,4 @@
-"""What is worn on legs and feet."""
+"""What is worn on the legs."""
 
 from __future__ import annotations
 
@@ -6,74 +6,86 @@ import numpy as np
 
 from ..mesh import Layer, Material
 from ..textures import linear
-from .colours import SHOE_WEIGHTS, UPPER_WEIGHTS, pick
+from . import trims
+from .catalogue import DRESSES, SKIRTS, TROUSERS
+from .cover import seen_below_outer
 from .dresser import Dresser
-from .materials import denim, pattern, plain, shoe_material, side_stripe
+from .materials import cloth_material, plain
 from .outfit import Outfit
 from .space import ramp
 
-CUT = dict(trousers=0.012, slim=0.005, wide=0.018, shorts=0.016, leggings=0.001)  # metres off the leg
-FLARE = dict(trousers=0.022, slim=0.006, wide=0.04, shorts=0.022, leggings=0.0)  # more at the end
-DENIM = [(46, 62, 98), (70, 92, 134), (34, 38, 52), (112, 136, 172)]
+
+def _trouser_material(wear: Outfit) -> Material:
+    garment = wear.lower
+    base, second, _ = garment.cloth.colours
+    dark = trims.shade_of(base)
+    a, b, _ = garment.trim
+    made = {
+        "fly": trims.fly(dark),
+        "belt": trims.belt(linear((58, 40, 28)) if a < 0.5 else linear((24, 24, 26)), 0.185),
+        "crease": trims.crease(dark),
+        "leg cuffs": trims.leg_cuffs(dark, garment.hem),
+        "leg pockets": trims.leg_pockets(dark),
+    }
+    if a < 0.55:
+        made["side stripe"] = trims.side_stripe(second, 0.008 + 0.016 * b)
+    return trims.trimmed(cloth_material(garment), *(made[t] for t in TROUSERS[garment.kind].trims if t in made))
 
 
-def _trouser_material(wear: Outfit, rng: np.random.Generator) -> Material:
-    if wear.lower in ("trousers", "slim", "shorts") and rng.random() < 0.45:
-        return denim(linear(DENIM[rng.integers(4)]), float(rng.uniform(0.1, 0.6)))
-    if wear.lower in ("trousers", "leggings") and rng.random() < 0.3:
-        return side_stripe(wear.lower_colour, pick(rng, UPPER_WEIGHTS))
-    if rng.random() < 0.12:
-        return pattern("checks", wear.lower_colour, 0.5 * wear.lower_colour + 0.25 * wear.second, rng)
-    return plain(wear.lower_colour)
-
-
-def add_trousers(d: Dresser, wear: Outfit, rng: np.random.Generator) -> None:
-    """Trousers of any cut and length; they slip under the shirt and do not cling to the seat."""
+def add_trousers(d: Dresser, wear: Outfit) -> None:
+    """Trousers of any cut and length; they slip under the top and do not cling to the seat."""
     x, y, z = d.canonical.T
-    ends = wear.leg_end if wear.lower == "shorts" else -0.75
-    offset = CUT[wear.lower] + FLARE[wear.lower] * ramp(-z, 0.05, -ends) * (z < 0.1)
+    cut, garment = TROUSERS[wear.lower.kind], wear.lower
+    short = garment.hem > -0.5
+    offset = cut.offset + cut.flare * ramp(-z, 0.05, -garment.hem if short else 0.75) * (z < 0.1)
     between_legs = (np.abs(x) <= 0.02) & (z <= 0.02)
     offset = np.where(between_legs, np.minimum(offset, 0.006), offset)
     offset = np.minimum(offset, 0.005 + 0.3 * np.maximum(0.05 - z, 0))
+    if "leg cuffs" in cut.trims:
+        offset = np.where(z < garment.hem + 0.04, 0.004, offset)
     seat = ramp(y, -0.02, 0.05) * ramp(z, -0.16, -0.05) * ramp(-z, -0.2, -0.1)
-    tight = wear.lower == "leggings"
+    tight = garment.kind == "leggings"
+    end = max(garment.hem, wear.shoe_top - 0.02) if wear.shoes == "boots" else garment.hem
     d.shell(
         "tights",
-        Layer(_trouser_material(wear, rng), folds=0.5 if tight else 1.0),
+        Layer(_trouser_material(wear), folds=0.4 if tight else 1.0),
         offset,
-        (min(0.22, wear.shirt_hem + 0.07) - z, np.minimum(z - wear.leg_end, -d.u)),
+        (np.minimum(min(0.22, wear.upper.hem + 0.07) - z, seen_below_outer(d, wear)), np.minimum(z - end, -d.u)),
         smooth=0.8 * seat + 0.25 * (not tight),
     )
 
 
-def add_tights(d: Dresser, wear: Outfit, rng: np.random.Generator) -> None:
+def add_tights(d: Dresser, wear: Outfit) -> None:
     """Tights below a skirt."""
-    colour = pick(rng, dict(black=5, charcoal=2, navy=1, brown=1))
-    d.shell("tights", Layer(plain(colour)), 0.0 * d.one, (wear.leg_end + 0.012 - d.z, -d.u))
+    if wear.tights is not None:
+        keep = (wear.lower.hem + 0.012 - d.z, -d.u)
+        d.shell("tights", Layer(plain(wear.tights)), 0.0 * d.one, keep)
 
 
-def add_shoes(d: Dresser, wear: Outfit, rng: np.random.Generator) -> None:
-    """Shoes or boots, and socks where legs are bare."""
-    shoe = pick(rng, dict(black=6, brown=5, charcoal=2, beige=1) if wear.boots else SHOE_WEIGHTS)
-    if not wear.boots and wear.leg_end > -0.7 and not wear.tights and rng.random() < 0.6:
-        sock = linear((225, 225, 225)) if rng.random() < 0.6 else linear((40, 40, 44))
-        d.shell("tights", Layer(plain(sock)), 0.003 * d.one, (float(rng.uniform(-0.68, -0.58)) - d.z, d.one))
-    white_sole = bool(rng.random() < 0.6 and not wear.boots)
-    d.shell(
-        "tights",
-        Layer(shoe_material(shoe, white_sole)),
-        0.010 + 0.006 * ramp(-d.z, 0.74, 0.8),
-        (wear.boot_top - d.z, d.one),
-    )
+def skirt_offset(d: Dresser, wear: Outfit, waist: float) -> np.ndarray:
+    """How far a skirt stands off the skirt shell: `waist` metres there, and its flare and pleats below."""
+    garment = wear.lower
+    _, flare, pleats = (SKIRTS | DRESSES)[garment.kind]
+    x, y, z = d.canonical.T
+    fall = ramp(-z, -0.12, max(-garment.hem, 0.2))
+    angle = np.arctan2(x, -y - 0.02)
+    wavy = 0.5 * np.sin(pleats * angle) if pleats else np.sin(7 * angle + 6 * garment.trim[0])
+    return waist + flare * (0.5 + garment.trim[1]) * fall + (0.25 * flare if flare else 0.0) * fall * wavy
 
 
-def add_skirt(d: Dresser, wear: Outfit, rng: np.random.Generator) -> None:
+def skirt_material(wear: Outfit) -> Material:
+    """The cloth of a skirt, or of a dress below the waist."""
+    pleats = (SKIRTS | DRESSES)[wear.lower.kind][2]
+    base = wear.lower.cloth.colours[0]
+    found = [trims.pleats(pleats)] if pleats else []
+    if not wear.dress and wear.lower.trim[2] < 0.5:
+        found.append(trims.waistband(trims.shade_of(base), 0.205))
+    return trims.trimmed(cloth_material(wear.lower), *found)
+
+
+def add_skirt(d: Dresser, wear: Outfit) -> None:
     """A skirt over the tucked-in top."""
-    material = plain(wear.lower_colour)
-    if not rng.random() < 0.6:
-        kind = str(rng.choice(["checks", "dots", "wide stripes"]))
-        material = pattern(kind, wear.lower_colour, wear.second, rng)
-    z = d.z
-    waist = 0.008 + (wear.ease + 0.004) * ramp(z, 0.06, 0.16)
-    keep = (np.minimum(z - wear.leg_end, 0.24 - z), d.one)
-    d.shell("skirt", Layer(material, folds=1.2), waist, keep, two_sided=True)
+    waist = 0.008 + (wear.upper.ease + 0.004) * ramp(d.z, 0.06, 0.16)
+    keep = (np.minimum(d.z - wear.lower.hem, 0.24 - d.z), seen_below_outer(d, wear))
+    layer = Layer(skirt_material(wear), folds=1.1)
+    d.shell("skirt", layer, skirt_offset(d, wear, 0.0) + waist, keep, two_sided=True)
