@@ -96,7 +96,8 @@ def test_a_stride_swings_the_legs_in_turn():
 
 def test_feet_stand_on_the_ground():
     person = make_person(np.random.default_rng(4))
-    mesh, keys, _, _ = person.posed(Pose(1.0, 0.3, "swing", "phone"))
+    posed = person.posed(Pose(1.0, 0.3, "swing", "phone"))
+    mesh, keys = posed.mesh, posed.keypoints
     assert mesh.points[:, 2].min() == pytest.approx(0, abs=1e-5)
     assert keys[0, 2] > keys[11, 2] > keys[13, 2] > keys[15, 2] > 0  # nose, hip, knee, ankle
 

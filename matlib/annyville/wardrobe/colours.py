@@ -58,6 +58,7 @@ LOWER_ODDS = _odds(
 SKIRT_ODDS = _odds(
     "black 14 navy 8 grey 5 charcoal 4 beige 4 white 4 burgundy 3 olive 2 camel 3 red 2 pink 2 sky 2 mustard 2 green 2 teal 2"
 )
+SUIT_ODDS = _odds("navy 9 charcoal 8 black 6 grey 5 beige 1 brown 1")
 RAIN_ODDS = _odds("yellow 6 navy 5 olive 3 black 3 red 2 teal 2 lilac 1 orange 1")
 SHOE_ODDS = _odds("black 9 white 9 brown 4 charcoal 3 grey 3 navy 2 beige 2 camel 2 red 1 blue 1 pink 1")
 LEATHER_ODDS = _odds("black 8 brown 5 camel 2 charcoal 2 beige 1 burgundy 1")

@@ -218,7 +218,7 @@ def _draw_outer(draws: _Draws, season: str, suit: bool) -> Garment | None:
     if kind == "none":
         return None
     cut, own = shop.OUTERS[kind], draws.own
-    cloth = draws.cloth(cut.patterns, shop.OUTER_COLOURS[kind])
+    cloth = draws.cloth(cut.patterns, dye.SUIT_ODDS if suit else shop.OUTER_COLOURS[kind])
     if cut.denim:
         shade = linear(dye.DENIM[own.integers(len(dye.DENIM))])
         cloth = replace(cloth, colours=(shade, *cloth.colours[1:]), denim=0.01)
@@ -296,8 +296,9 @@ def _draw_extras(rng: np.random.Generator, season: str, look: Look, suit: bool) 
     if prop != "none" and bag in ("hand", "shopping", "briefcase"):
         bag = "none"
     scarf = rng.random() < {"summer": 0.01, "mild": 0.08, "winter": 0.32}[season]
+    hat = "headscarf" if headscarf else _choose(rng, {"none": 9, "brim": 1} if suit else shop.HEADWEAR[season])
     return dict(
-        headwear="headscarf" if headscarf else _choose(rng, shop.HEADWEAR[season]),
+        headwear=hat,
         hat_colour=dye.pick(rng, dye.TOP_ODDS),
         scarf=dye.pick(rng, dye.TOP_ODDS | dye.BRIGHT_ODDS) if scarf else None,
         bag=bag,
