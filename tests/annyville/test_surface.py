@@ -38,7 +38,7 @@ def test_points_ride_on_the_mesh():
     for phase in (0.1, 0.6):
         posed = person.posed(Pose(1.0, phase, "phone", "swing"))
         gap = np.sqrt(((posed.surface[:, None] - posed.mesh.points[None, ::2]) ** 2).sum(2)).min(1)
-        assert np.median(gap) < 0.02 and np.quantile(gap, 0.95) < 0.06
+        assert np.median(gap) < 0.03 and np.quantile(gap, 0.95) < 0.08
         np.testing.assert_allclose(np.linalg.norm(posed.surface_normals, axis=1), 1, atol=1e-3)
 
 

@@ -65,7 +65,7 @@ def _knot(d: Dresser, wear: Outfit, layer: Layer) -> None:
     d.rigid(ball.moved(np.eye(3), place + d.head_shift), {"head": 1.0})
 
 
-def _strand(d: Dresser, layer: Layer, start: np.ndarray, length: float, radius: float, knots: float, side: float) -> None:
+def _strand(d: Dresser, layer: Layer, start: np.ndarray, length: float, radius: float, knots: float, side: int) -> None:
     """A tail or braid that hangs from `start`; `knots` braids it, `side` carries it outward."""
     t = np.linspace(0, 1, 14)[:, None]
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)[None]
@@ -98,9 +98,9 @@ def add_hair(d: Dresser, wear: Outfit) -> None:
     elif style in ("bun", "top knot") and not (hat and style == "top knot"):
         _knot(d, wear, layer)
     elif style == "tail":
-        _strand(d, layer, np.array([0, 0.075, 0.915]), 0.16 + 0.2 * length, 0.034, 0.0, 0.0)
+        _strand(d, layer, np.array([0, 0.075, 0.915]), 0.16 + 0.2 * length, 0.034, 0.0, 0)
     elif style == "braid":
-        _strand(d, layer, np.array([0, 0.065, 0.86]), 0.28 + 0.16 * length, 0.026, 1.0, 0.0)
+        _strand(d, layer, np.array([0, 0.065, 0.86]), 0.28 + 0.16 * length, 0.026, 1.0, 0)
     elif style == "two braids":
         for side in (-1, 1):
             start = np.array([0.062 * side, 0.02, 0.83])

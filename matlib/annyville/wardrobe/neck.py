@@ -24,9 +24,9 @@ def add_collar(d: Dresser, layer: Layer, bulk: float, width: float, *, over: boo
     angle = np.radians(np.linspace(-165, 165, 19))[None]
     slope = 0.03 * (1 - np.cos(angle)) / 2  # the throat is lower than the nape
     rows = np.array([0.0, 0.5, 1.0])[:, None]
-    stand = 0.064 + 0.4 * bulk + 0 * angle
+    stand = 0.072 + 0.4 * bulk + 0 * angle
     radius = np.where(rows < 0.6, stand, stand + width + bulk * (0 if over else 1))
-    height = np.array([0.015, 0.055, 0.018])[:, None] - slope
+    height = np.array([0.02, 0.065, 0.034])[:, None] - slope
     points = _around(angle, radius, height) + d.near(NECK)
     d.rigid(grid_surface(points, layer, wrap=False), {"chest": 0.6, "neck": 0.4}, solid=points - d.near(NECK) + NECK)
 

@@ -310,7 +310,7 @@ def _draw_extras(rng: np.random.Generator, season: str, look: Look, suit: bool) 
     )
 
 
-def draw_outfit(rng: np.random.Generator, female: bool, age: str, likeness: float) -> Outfit:
+def draw_outfit(rng: np.random.Generator, female: bool, age: str, likeness: float | int) -> Outfit:
     """Draw an identity's looks and clothes.
 
     With the probability `likeness` it is a look-alike: season, kinds of garments and main colours are those of one of

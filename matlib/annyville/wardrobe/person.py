@@ -214,7 +214,7 @@ def _draw_habits(rng: np.random.Generator, wear: Outfit) -> Habits:
     )
 
 
-def make_person(rng: np.random.Generator, *, likeness: float = LIKENESS) -> Person:
+def make_person(rng: np.random.Generator, *, likeness: float | int = LIKENESS) -> Person:
     """Draw one identity. Everything that stays with a person from picture to picture is decided here.
 
     likeness: the share of identities, in [0, 1], that are dressed like others: the same kinds of garments in nearly
