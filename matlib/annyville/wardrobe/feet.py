@@ -27,5 +27,5 @@ def add_shoes(d: Dresser, wear: Outfit) -> None:
     top = wear.shoe_top - z
     if wear.shoes == "sandals":
         straps = np.maximum(0.018 - np.abs(y + 0.13), 0.014 - np.abs(z + 0.745) - 0.3 * np.abs(y))
-        top = np.maximum(top, straps)
+        top = np.maximum(top, np.minimum(straps, -0.72 - z))
     d.shell("tights", layer, offset, (top, d.one))

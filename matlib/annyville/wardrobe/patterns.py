@@ -157,7 +157,7 @@ def _camo(w: Weave, s: Scale) -> Shares:
 
 def _batik(w: Weave, s: Scale) -> Shares:
     field = noise3(np.stack([w.x * 9, w.y * 9, w.z * 9 + 0.8 * w.u], 1) + s.phase)
-    return ramp(field, 0.35, 0.65).astype(np.float32), None
+    return 0.6 * ramp(field, 0.35, 0.65).astype(np.float32), None
 
 
 def _gradient(w: Weave, s: Scale) -> Shares:

@@ -26,7 +26,7 @@ from .outfit import Outfit, draw_outfit
 from .props import phone, prop_mesh
 from .torso import add_outer, add_top
 
-LIKENESS = 0.3  # share of look-alikes, unless told otherwise
+LIKENESS = 0.5  # share of look-alikes, unless told otherwise
 CHILDREN, ELDERS = 0.05, 0.12  # shares of all identities
 HEAD_BONE = "head"
 
@@ -127,8 +127,8 @@ class Person:
         shift = np.array([-self.heads[0, 0], -self.heads[0, 1], -points[:, 2].min()], np.float32)
         keys = keys + shift
         mesh = replace(worn.mesh, points=points + shift, normals=normals)
-        mesh = join([mesh, *self._held(pose, keys)])
-        return Posed(mesh, keys, surface + shift, surface_turned, len(points))
+        held = self._held(pose, keys)
+        return Posed(join([mesh, *held]) if held else mesh, keys, surface + shift, surface_turned, len(points))
 
     def _held(self, pose: Pose, keys: np.ndarray) -> list[Mesh]:
         """What is in the hands in this pose."""
