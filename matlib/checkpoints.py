@@ -56,3 +56,12 @@ def load_model(path: Path | str) -> tuple[nn.Module, RunConfig]:
     model = build_model(config.change({"model.weights": "none"}).model, content["identities"])
     load_weights(model, content["model"], path)
     return model.eval(), config
+
+
+def initial_model(path: Path | str) -> nn.Module:
+    """A run's network as it was before its first step: the same seed, the same start of the trunk."""
+    path = Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
+    content = read(path)
+    config = RunConfig.from_dict(content["config"])
+    torch.manual_seed(config.seed)
+    return build_model(config.model, content["identities"]).eval()

@@ -24,7 +24,7 @@ from matlib.data import ImageDataset, Sample, Truth
 from matlib.data.images import read_image
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from matlib.data.truth import NUM_PARTS
-from matlib.geometry import receptive_field_scale
+from matlib.geometry import receptive_field_scale, upsample
 from matlib.models import MATOutput
 
 INK = "#7f8794"  # text and lines: 4 : 1 against both white and the book's dark ground
@@ -75,17 +75,9 @@ def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int,
     axes.scatter(x, y, c=colours, s=26, edgecolors="white", linewidths=0.8, zorder=3)
 
 
-def upsample(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tuple[float, float]) -> Float[Tensor, "q H W"]:
-    """Part maps at the image's size, each cell at the place its receptive field looks at."""
-    height, width = size
-    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
-    grid = torch.stack([(x + 1) / scale[0] - 1, (y + 1) / scale[1] - 1], dim=-1)
-    return nn.functional.grid_sample(maps[None], grid[None], align_corners=True, padding_mode="border")[0]
-
-
 def part_picture(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tuple[float, float]) -> np.ndarray:
     """(H, W, 4): the most likely part of each pixel in its colour."""
-    return part_colours(len(maps) - 1)[upsample(maps, size, scale).argmax(0).numpy()]
+    return part_colours(len(maps) - 1)[upsample(maps[None], size, scale)[0].argmax(0).numpy()]
 
 
 def scale_of(model: nn.Module, output: MATOutput, size: tuple[int, int]) -> tuple[float, float]:

@@ -322,6 +322,22 @@ def receptive_field_scale(
     return stride * (feature_w - 1) / (image_w - 1), stride * (feature_h - 1) / (image_h - 1)
 
 
+def upsample(
+    maps: Float[Tensor, "b parts h w"], size: tuple[int, int], scale: tuple[float, float]
+) -> Float[Tensor, "b parts height width"]:
+    """A feature map at an image's size, bilinearly, each cell at the place that it looks at.
+
+    Args:
+        maps: on the feature map's cells; beyond the centres of the outer ones they go on as there.
+        size: the image's (height, width).
+        scale: from `receptive_field_scale`.
+    """
+    _check_axes("maps", maps, "(B, C, h, w)")
+    grid = (coordinate_grid(*size).to(maps) + 1) / maps.new_tensor(scale) - 1
+    grid = grid.expand(len(maps), *grid.shape)
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
 class ThinPlateSpline:
     """A batch of known deformations T, from the warped image Y to the original X: `Y(z) = X(T(z))` (Eq. 13).
 

@@ -23,12 +23,6 @@ def test_a_keypoint_on_a_cell_is_drawn_on_the_pixel_that_the_cell_looks_at(cell)
     np.testing.assert_allclose(axes.collections[0].get_offsets()[0], (stride * cell[0], stride * cell[1]), atol=1e-4)
 
 
-def test_part_maps_are_shown_where_their_cells_look():
-    maps = torch.rand(4, 16, 8)
-    large = figures.upsample(maps, (128, 64), receptive_field_scale((128, 64), (16, 8), 8))
-    torch.testing.assert_close(large[:, ::8, ::8], maps, atol=1e-4, rtol=1e-4)
-
-
 @pytest.mark.parametrize("parts", [3, 6, 7, 10, 14, 17])
 def test_every_part_has_a_colour_of_its_own_and_the_background_none(parts):
     colours = figures.part_colours(parts)

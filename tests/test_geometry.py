@@ -26,6 +26,7 @@ from matlib.geometry import (
     pool_jacobians,
     receptive_field_scale,
     soft_argmax,
+    upsample,
     warp,
 )
 
@@ -394,6 +395,13 @@ def slow_spline(spline: ThinPlateSpline, b: int, point: list[float]) -> list[flo
         for axis in range(2):
             out[axis] += kernel * params[axis if spline.metric == "euclidean" else 0][i]
     return out
+
+
+def test_upsampled_maps_have_their_cells_where_they_look(rng):
+    maps = randn(2, 4, 16, 8, rng=rng)
+    large = upsample(maps, (128, 64), receptive_field_scale((128, 64), (16, 8), 8))
+    torch.testing.assert_close(large[:, :, ::8, ::8], maps, atol=1e-4, rtol=1e-4)
+    assert torch.equal(large[:, :, -1, -1], maps[:, :, -1, -1])  # beyond the last cell's centre
 
 
 class TestThinPlateSpline:

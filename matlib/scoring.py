@@ -1,0 +1,231 @@
+"""Score what a run has found without labels, keypoints, parts and motion, against the truth of a rendered set.
+
+    python -m matlib.scoring --run runs/laptop/full/seed0 --dataset annyville-occluded --root data
+
+The result is a record of its own beside the run's, with the run's configuration and provenance, and beside the trained
+network's scores those of the same network before training, and of keypoints and parts that are the same in every image.
+Needs scikit-learn and scipy (the ``book`` extra).
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from matlib import records
+from matlib.checkpoints import initial_model, load_model
+from matlib.config import RunConfig
+from matlib.data import ImageDataset, Sample, fingerprint, load_dataset
+from matlib.errors import MatlibError, command_line
+from matlib.evaluation import motion
+from matlib.evaluation.keypoints import HIDDEN, VISIBLE, joint_errors, mean_joints, regress_joints, summarise_errors
+from matlib.evaluation.parts import count_pixels, score_parts, stripes, true_labels
+from matlib.evaluation.strata import (
+    OCCLUSION_EDGES,
+    TURN_EDGES,
+    occlusion_names,
+    strata_of,
+    turn_names,
+    turns,
+)
+from matlib.geometry import Keypoints, receptive_field_scale, upsample
+from matlib.models import MATOutput
+
+logger = logging.getLogger(__name__)
+
+TRUTH = ("keypoints", "parts", "occluders", "yaw", "occlusion")
+_PAIRS = 256  # pairs of images whose flows are made at a time
+
+
+@dataclass
+class _Found:
+    """What a model says about n images, and what is true of them; on the CPU."""
+
+    tables: np.ndarray  # (n, K + 1, labels): pixels of each part on each true label
+    stripes: np.ndarray  # the same for K horizontal stripes
+    part_maps: Tensor  # (n, K + 1, h, w)
+    keypoints: Keypoints | None  # (n, K, 2) in the feature map's frame, (n, K, 2, 2)
+    scale: tuple[float, float]  # of that frame in the image's
+    joints: Tensor  # (n, 17, 3)
+    occlusion: np.ndarray
+    yaw: np.ndarray
+    identities: Tensor
+    size: tuple[int, int]
+
+
+def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device: torch.device | str = "cpu",
+                description: str = "scores") -> dict[str, Any]:
+    """All scores of a model on rendered images: ``keypoints``, ``parts``, ``motion``, and their ``yardsticks``.
+
+    Each is given over all images and by how much of the person is hidden; motion also by how far the person has turned
+    between the two images. See ``matlib.evaluation.keypoints``, ``.parts`` and ``.motion`` for the measures. A model
+    without a keypoint branch has scores of parts alone.
+
+    Raises MatlibError for a model without parts, and for images that are not rendered.
+    """
+    found = _find(model, samples, config, device, description)
+    strata = strata_of(found.occlusion, OCCLUSION_EDGES)
+    identities = found.identities.numpy()
+    joints = found.joints.numpy()
+    scores: dict[str, Any] = {
+        "images": len(samples),
+        "parts": _by_occlusion(found.tables, strata, lambda tables: score_parts(tables.sum(axis=0))),
+        "yardsticks": {
+            "parts": _by_occlusion(found.stripes, strata, lambda tables: score_parts(tables.sum(axis=0))),
+            "keypoints": _joint_scores(mean_joints(joints, identities), joints, strata, found.size)}}
+    if found.keypoints is not None:
+        positions = found.keypoints.positions.numpy()
+        scores["keypoints"] = _joint_scores(regress_joints(positions, joints, identities), joints, strata, found.size)
+        scores["motion"] = _motion_scores(found, config.loss.anchor)
+    return scores
+
+
+def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]:
+    """The record of a run's scores on the query and gallery images of a rendered set: measured now or, for the same
+    images, before.
+
+    Its ``scores`` are ``score_model``'s of the run's ``trained`` network and of the ``untrained`` one.
+
+    Raises MatlibError where the run or the set is missing or damaged, has no truth, or the run has no parts to score.
+    """
+    run = Path(run)
+    trained = records.read_record(run)
+    data = load_dataset(dataset, root)
+    tested = {"name": data.name, "fingerprint": fingerprint(data)}
+    path = run / f"record-scores-{dataset}.json"
+    if path.exists() and records.read_record(path).get("tested") == tested:
+        return records.read_record(path)
+    started = time.perf_counter()
+    model, config = load_model(run)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    samples = [*data.query, *data.gallery]
+    scores = {name: score_model(network, samples, config, device, name)
+              for name, network in (("trained", model), ("untrained", initial_model(run)))}
+    record = trained | {"metrics": {}, "scores": scores, "tested": tested, "run": records.provenance(1, device)}
+    record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
+    records.write_record(run, record, path.name)
+    return record
+
+
+@torch.no_grad()
+def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device: torch.device | str,
+          description: str) -> _Found:
+    size = (config.data.height, config.data.width)
+    loader = DataLoader(ImageDataset(samples, size, truth=TRUTH), batch_size=64, num_workers=config.data.workers)
+    model.eval().to(device)
+    columns: dict[str, list[Tensor]] = {}
+    for batch in tqdm(loader, desc=description, leave=False, disable=None):
+        output = model(batch["image"].to(device, memory_format=torch.channels_last))
+        if output.part_maps is None:
+            raise MatlibError(f"{config.name} has neither keypoints nor parts to score; score a run of the full model")
+        scale = receptive_field_scale(size, tuple(output.part_maps.shape[-2:]), model.trunk.stride)
+        for name, values in (_outcome(output, batch, size, scale) | _labels(batch)).items():
+            columns.setdefault(name, []).append(values)
+    found = {name: torch.cat(values) for name, values in columns.items()}
+    located = "positions" in found
+    return _Found(
+        tables=found["tables"].numpy(), stripes=found["stripes"].numpy(), part_maps=found["part_maps"],
+        keypoints=Keypoints(found["positions"], found["jacobians"]) if located else None, scale=scale,
+        joints=found["keypoints"], occlusion=found["occlusion"].numpy(), yaw=found["yaw"].numpy(),
+        identities=found["identity"], size=size)
+
+
+def _outcome(output: MATOutput, batch: dict[str, Any], size: tuple[int, int], scale: tuple[float, float]
+             ) -> dict[str, Tensor]:
+    """What is kept of the model's output on a batch."""
+    maps = output.part_maps.float().cpu()
+    count = maps.shape[1]
+    truth = true_labels(batch["parts"], batch["occluders"])
+    parts = upsample(maps, size, scale).argmax(dim=1)
+    striped = stripes(count - 1, *size).expand_as(parts)
+    kept = {"part_maps": maps, "tables": torch.from_numpy(count_pixels(parts, truth, count)),
+            "stripes": torch.from_numpy(count_pixels(striped, truth, count))}
+    if output.keypoints is not None:
+        kept |= {name: getattr(output.keypoints, name).float().cpu() for name in ("positions", "jacobians")}
+    return kept
+
+
+def _labels(batch: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: batch[name] for name in ("keypoints", "occlusion", "yaw", "identity")}
+
+
+def _by_occlusion(values: np.ndarray, strata: np.ndarray, score: Any) -> dict[str, Any]:
+    """A score over all images, and over those of each stratum."""
+    by = {name: score(values[strata == i]) for i, name in enumerate(occlusion_names()) if (strata == i).any()}
+    return score(values) | {"by_occlusion": by}
+
+
+def _joint_scores(predictions: np.ndarray, joints: np.ndarray, strata: np.ndarray, size: tuple[int, int]
+                  ) -> dict[str, Any]:
+    """Errors of visible joints; ``hidden``: of those that are hidden, predicted by the maps fitted to visible ones."""
+    scores = _by_occlusion(joint_errors(predictions, joints, size, VISIBLE), strata, summarise_errors)
+    return scores | {"hidden": summarise_errors(joint_errors(predictions, joints, size, HIDDEN))}
+
+
+def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
+    """Mean end-point errors of the learned flow and of the yardsticks, over the points seen in both images."""
+    reference, source = motion.pair_images(found.identities)
+    errors: dict[str, list[Tensor]] = {name: [] for name in ("learned", *motion.YARDSTICKS)}
+    for a, b in zip(reference.split(_PAIRS), source.split(_PAIRS)):
+        at, to = found.joints[a], found.joints[b]
+        seen = (at[..., 2] == VISIBLE) & (to[..., 2] == VISIBLE)
+        at, to = at[..., :2], to[..., :2]
+        flow = motion.learned_flow(found.keypoints, found.part_maps, a, b, anchor)
+        predicted = {kind: motion.fitted_flow(at, to, seen, kind) for kind in motion.YARDSTICKS}
+        predicted["learned"] = motion.follow_flow(flow, at, found.scale)
+        for name, points in predicted.items():
+            errors[name].append(motion.end_point_errors(points, to, found.size).masked_fill(~seen, torch.nan))
+    table = {name: torch.cat(values).numpy() for name, values in errors.items()}
+    turned = strata_of(turns(found.yaw[reference], found.yaw[source]), TURN_EDGES)
+    hidden = strata_of(np.maximum(found.occlusion[reference], found.occlusion[source]), OCCLUSION_EDGES)
+    return _mean_errors(table) | {"by_turn": _mean_errors_by(table, turned, turn_names()),
+                                  "by_occlusion": _mean_errors_by(table, hidden, occlusion_names())}
+
+
+def _mean_errors(table: dict[str, np.ndarray]) -> dict[str, Any]:
+    points = int(np.isfinite(table["learned"]).sum())
+    means = {name: float(np.nanmean(errors)) if points else None for name, errors in table.items()}
+    return means | {"pairs": len(table["learned"]), "points": points}
+
+
+def _mean_errors_by(table: dict[str, np.ndarray], strata: np.ndarray, names: list[str]) -> dict[str, Any]:
+    return {name: _mean_errors({k: errors[strata == i] for k, errors in table.items()})
+            for i, name in enumerate(names) if (strata == i).any()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m matlib.scoring",
+                                     description="Score a run's keypoints, parts and motion against the truth.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    parser.add_argument("--dataset", required=True, help="name of a rendered data set, as annyville-occluded")
+    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
+    arguments = parser.parse_args()
+    scores = score_run(arguments.run, arguments.dataset, arguments.root)["scores"]
+    for name, score in scores.items():
+        logger.info("%s on %s, %s: %s", arguments.run, arguments.dataset, name, _sentence(score))
+
+
+def _sentence(scores: dict[str, Any]) -> str:
+    parts, yardsticks = scores["parts"], scores["yardsticks"]
+    words = [f"parts: NMI {parts['all']['nmi']:.3f} (stripes {yardsticks['parts']['all']['nmi']:.3f}), foreground IoU "
+             f"{parts['foreground_iou']:.2f}"]
+    if "keypoints" in scores:
+        errors, flows = scores["keypoints"], scores["motion"]
+        words = [f"joints: error {100 * errors['error']:.1f} % of the height (mean pose "
+                 f"{100 * yardsticks['keypoints']['error']:.1f})", *words,
+                 f"motion: end-point error {100 * flows['learned']:.1f} % (identity {100 * flows['identity']:.1f}, best "
+                 f"affine map {100 * flows['affine']:.1f})"]
+    return "; ".join(words)
+
+
+if __name__ == "__main__":
+    command_line(main)
