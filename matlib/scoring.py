@@ -25,9 +25,10 @@ from matlib import records
 from matlib.checkpoints import initial_model, load_model
 from matlib.config import RunConfig
 from matlib.data import ImageDataset, Sample, fingerprint, load_dataset
+from matlib.data.truth import HIDDEN, VISIBLE
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import motion
-from matlib.evaluation.keypoints import HIDDEN, VISIBLE, joint_errors, mean_joints, regress_joints, summarise_errors
+from matlib.evaluation.keypoints import joint_errors, mean_joints, regress_joints, summarise_errors
 from matlib.evaluation.parts import count_pixels, score_parts, stripes, true_labels
 from matlib.evaluation.strata import (
     OCCLUSION_EDGES,
@@ -42,7 +43,7 @@ from matlib.models import MATOutput
 
 logger = logging.getLogger(__name__)
 
-TRUTH = ("keypoints", "parts", "occluders", "yaw", "occlusion")
+TRUTH = ("keypoints", "surface", "parts", "occluders", "yaw", "occlusion")
 _PAIRS = 256  # pairs of images whose flows are made at a time
 
 
@@ -56,6 +57,7 @@ class _Found:
     keypoints: Keypoints | None  # (n, K, 2) in the feature map's frame, (n, K, 2, 2)
     scale: tuple[float, float]  # of that frame in the image's
     joints: Tensor  # (n, 17, 3)
+    surface: Tensor  # (n, s, 3)
     occlusion: np.ndarray
     yaw: np.ndarray
     identities: Tensor
@@ -135,7 +137,7 @@ def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device
     return _Found(
         tables=found["tables"].numpy(), stripes=found["stripes"].numpy(), part_maps=found["part_maps"],
         keypoints=Keypoints(found["positions"], found["jacobians"]) if located else None, scale=scale,
-        joints=found["keypoints"], occlusion=found["occlusion"].numpy(), yaw=found["yaw"].numpy(),
+        joints=found["keypoints"], surface=found["surface"], occlusion=found["occlusion"].numpy(), yaw=found["yaw"].numpy(),
         identities=found["identity"], size=size)
 
 
@@ -155,7 +157,7 @@ def _outcome(output: MATOutput, batch: dict[str, Any], size: tuple[int, int], sc
 
 
 def _labels(batch: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: batch[name] for name in ("keypoints", "occlusion", "yaw", "identity")}
+    return {name: batch[name] for name in ("keypoints", "surface", "occlusion", "yaw", "identity")}
 
 
 def _by_occlusion(values: np.ndarray, strata: np.ndarray, score: Any) -> dict[str, Any]:
@@ -172,11 +174,11 @@ def _joint_scores(predictions: np.ndarray, joints: np.ndarray, strata: np.ndarra
 
 
 def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
-    """Mean end-point errors of the learned flow and of the yardsticks, over the points seen in both images."""
+    """Mean end-point errors of the learned flow and of the yardsticks, over the points of the skin that both images show."""
     reference, source = motion.pair_images(found.identities)
     errors: dict[str, list[Tensor]] = {name: [] for name in ("learned", *motion.YARDSTICKS)}
     for a, b in zip(reference.split(_PAIRS), source.split(_PAIRS)):
-        at, to = found.joints[a], found.joints[b]
+        at, to = found.surface[a], found.surface[b]
         seen = (at[..., 2] == VISIBLE) & (to[..., 2] == VISIBLE)
         at, to = at[..., :2], to[..., :2]
         flow = motion.learned_flow(found.keypoints, found.part_maps, a, b, anchor)
@@ -222,8 +224,8 @@ def _sentence(scores: dict[str, Any]) -> str:
         errors, flows = scores["keypoints"], scores["motion"]
         words = [f"joints: error {100 * errors['error']:.1f} % of the height (mean pose "
                  f"{100 * yardsticks['keypoints']['error']:.1f})", *words,
-                 f"motion: end-point error {100 * flows['learned']:.1f} % (identity {100 * flows['identity']:.1f}, best "
-                 f"affine map {100 * flows['affine']:.1f})"]
+                 f"motion: end-point error {100 * flows['learned']:.1f} % (identity {100 * flows['identity']:.1f}, "
+                 f"best affine map {100 * flows['affine']:.1f})"]
     return "; ".join(words)
 
 

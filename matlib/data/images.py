@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -18,19 +18,21 @@ from tqdm import tqdm
 
 from matlib.data.samples import Sample
 from matlib.data.transforms import (
+    COCO_MIRROR,
     Augmentation,
     Variation,
-    normalise_keypoints,
+    normalise_points,
     resize_image,
-    resize_keypoints,
     resize_labels,
+    resize_points,
+    surface_mirror,
 )
 from matlib.data.truth import Truth, hidden_of, occluders_of, parts_of
 from matlib.errors import MatlibError
 
 
 _MASKS = {"parts": parts_of, "hidden": hidden_of, "occluders": occluders_of}
-TRUTH_NAMES = ("keypoints", *_MASKS, "yaw", "occlusion", "occluder")
+TRUTH_NAMES = ("keypoints", "surface", *_MASKS, "yaw", "occlusion", "occluder")
 
 
 class _Cache(NamedTuple):
@@ -70,6 +72,7 @@ class ImageDataset(Dataset):
 
       - ``keypoints``: (17, 3), x and y in [-1, 1], corner-aligned, and visibility 2 visible, 1 hidden,
         0 outside;
+      - ``surface``: (s, 3), the same of points of the skin, which are the same on every person;
       - ``parts``: (height, width) uint8, the part that is seen at each pixel, 1..13, or 0;
       - ``hidden``, ``occluders``: (height, width) bool, where the person is hidden, and where something
         hides: an occluder, or the erased rectangle;
@@ -151,13 +154,21 @@ class ImageDataset(Dataset):
         truth = self._truths[index]
         values: dict[str, Tensor | float | str] = {}
         if "keypoints" in self._truth:
-            points = resize_keypoints(truth.keypoints, source, self.size)
-            values["keypoints"] = normalise_keypoints(variation.keypoints(points, self.size[1]), self.size)
+            values["keypoints"] = self._varied_points(truth.keypoints, source, variation, COCO_MIRROR)
+        if "surface" in self._truth:
+            points = truth.surface
+            values["surface"] = self._varied_points(points, source, variation, surface_mirror(len(points)))
         if self._has_masks:
             labels = variation.labels(self._resized_labels(index))
             values |= {name: read(labels) for name, read in _MASKS.items() if name in self._truth}
         scalars = {"yaw": variation.yaw(truth.yaw), "occlusion": truth.occlusion, "occluder": truth.occluder or "none"}
         return values | {name: value for name, value in scalars.items() if name in self._truth}
+
+    def _varied_points(
+        self, points: Float[Tensor, "k 3"], source: tuple[int, int], variation: Variation, mirror: Sequence[int]
+    ) -> Float[Tensor, "k 3"]:
+        points = resize_points(points, source, self.size)
+        return normalise_points(variation.points(points, self.size[1], mirror), self.size)
 
     @property
     def _has_masks(self) -> bool:

@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from matlib.data.truth import NUM_PARTS, OTHER_OCCLUDER, TARGET_HIDDEN
+from matlib.data.truth import HIDDEN, NUM_PARTS, OTHER_OCCLUDER, TARGET_HIDDEN
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -50,17 +50,22 @@ class Augmentation:
     """Its height over its width."""
 
 
+def surface_mirror(count: int) -> list[int]:
+    """The mirror of surface points, whose left half stands first."""
+    return [*range(count // 2, count), *range(count // 2)]
+
+
 def resize_image(image: UInt8[Tensor, "3 h0 w0"], size: tuple[int, int]) -> UInt8[Tensor, "3 h w"]:
     """The image at ``size`` = (height, width), bilinear, antialiased, without keeping its aspect ratio."""
     return F.resize(image, list(size), interpolation=F.InterpolationMode.BILINEAR, antialias=True)
 
 
-def resize_keypoints(
-    keypoints: Float[Tensor, "k 3"], source: tuple[int, int], size: tuple[int, int]
+def resize_points(
+    points: Float[Tensor, "k 3"], source: tuple[int, int], size: tuple[int, int]
 ) -> Float[Tensor, "k 3"]:
-    """Keypoints of an image of ``source`` = (height, width) that is resized to ``size``."""
-    scale = torch.tensor([size[1] / source[1], size[0] / source[0]], dtype=keypoints.dtype)
-    return torch.cat([keypoints[:, :2] * scale, keypoints[:, 2:]], dim=1)
+    """Points of an image of ``source`` = (height, width) that is resized to ``size``."""
+    scale = torch.tensor([size[1] / source[1], size[0] / source[0]], dtype=points.dtype)
+    return torch.cat([points[:, :2] * scale, points[:, 2:]], dim=1)
 
 
 def resize_labels(labels: UInt8[Tensor, "h0 w0"], size: tuple[int, int]) -> UInt8[Tensor, "h w"]:
@@ -73,12 +78,12 @@ def normalise_image(image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     return F.normalize(F.to_dtype(image, torch.float32, scale=True), list(IMAGENET_MEAN), list(IMAGENET_STD))
 
 
-def normalise_keypoints(keypoints: Float[Tensor, "k 3"], size: tuple[int, int]) -> Float[Tensor, "k 3"]:
+def normalise_points(points: Float[Tensor, "k 3"], size: tuple[int, int]) -> Float[Tensor, "k 3"]:
     """Positions with the outer pixels' centres at -1 and 1 (corner-aligned); visibility 0 outside."""
-    last = torch.tensor([size[1] - 1, size[0] - 1], dtype=keypoints.dtype)
-    positions = (2 * keypoints[:, :2] - 1) / last - 1
+    last = torch.tensor([size[1] - 1, size[0] - 1], dtype=points.dtype)
+    positions = (2 * points[:, :2] - 1) / last - 1
     inside = (positions.abs() <= 1).all(dim=1)
-    return torch.cat([positions, (keypoints[:, 2] * inside)[:, None]], dim=1)
+    return torch.cat([positions, (points[:, 2] * inside)[:, None]], dim=1)
 
 
 @dataclass(frozen=True)
@@ -113,15 +118,15 @@ class Variation:
         image = normalise_image(self._framed(image))
         return image if self.erased is None else F.erase(image, *self.erased, v=torch.zeros((), dtype=image.dtype))
 
-    def keypoints(
-        self, keypoints: Float[Tensor, "k 3"], width: int, mirror: Sequence[int] | None = COCO_MIRROR
+    def points(
+        self, points: Float[Tensor, "k 3"], width: int, mirror: Sequence[int] | None = None
     ) -> Float[Tensor, "k 3"]:
         """Points in pixels of an image ``width`` wide; one in the erased rectangle that was visible is hidden.
 
-        ``mirror`` says which point each becomes in a flipped image (a left wrist looks like a right one);
-        None for points that have no counterpart.
+        ``mirror`` says which point each becomes in a flipped image (a left wrist looks like a right one), such
+        as ``COCO_MIRROR``; with None each keeps its place.
         """
-        x, y, visibility = keypoints.unbind(1)
+        x, y, visibility = points.unbind(1)
         if self.flip:
             x = width - x
         x, y = x + (self.pad - self.left), y + (self.pad - self.top)
@@ -129,7 +134,7 @@ class Variation:
             top, left, height, box_width = self.erased
             column, row = x.floor(), y.floor()
             covered = (column >= left) & (column < left + box_width) & (row >= top) & (row < top + height)
-            visibility = torch.where(covered, visibility.clamp(max=1), visibility)
+            visibility = torch.where(covered, visibility.clamp(max=HIDDEN), visibility)
         moved = torch.stack([x, y, visibility], dim=1)
         return moved[list(mirror)] if self.flip and mirror is not None else moved
 

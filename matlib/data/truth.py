@@ -1,7 +1,7 @@
 """The labels that come with a rendered set: what no photograph has.
 
 Beside the image folders of a set lies ``truth``, with a PNG for each image, ``truth/<folder>/<stem>.png``,
-and a JSON file for each folder, ``truth/<folder>.json``.
+and a JSON file and an array for each folder, ``truth/<folder>.json`` and ``truth/<folder>.surface.npy``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +23,10 @@ from matlib.errors import MatlibError
 NUM_PARTS = 13
 TARGET_HIDDEN = 64
 OTHER_OCCLUDER = 128
+VISIBLE, HIDDEN, OUTSIDE = 2, 1, 0
+"""COCO's visibility of a point."""
+SURFACE_UNIT = 1 / 16
+"""Pixels a step of the stored positions of surface points."""
 
 
 class Truth:
@@ -47,6 +51,7 @@ class Truth:
                 f"{_labels_path(split)} says nothing about {sample.path.name}: render the set again"
             )
         label: dict[str, Any] = labels[sample.path.name]
+        self._split, self._name = split, sample.path.name
         self._mask_path = split.parent / "truth" / split.name / f"{sample.path.stem}.png"
         try:
             keypoints = torch.tensor(label["keypoints"], dtype=torch.float32)
@@ -76,6 +81,24 @@ class Truth:
                 " render the set again"
             )
         return labels
+
+    @property
+    def surface(self) -> Float[Tensor, "s 3"]:
+        """The same points of the skin on every person: x, y and visibility as of ``keypoints``.
+
+        Half of them lie on the left half of the body; points i and i + s / 2 mirror each other. Raises MatlibError
+        where the set has none, or a damaged file.
+        """
+        path = _labels_path(self._split).with_suffix(".surface.npy")
+        try:
+            steps = _read_surface(path, path.stat().st_mtime_ns)[_row_of(self._split, self._name)]
+        except FileNotFoundError:
+            raise MatlibError(f"there is no {path}: this version renders it; render the set again") from None
+        except (OSError, ValueError, EOFError, IndexError) as error:
+            raise MatlibError(f"{path} cannot be read; render the set again ({error})") from error
+        seen = torch.where(torch.tensor(steps[:, 2] > 0), VISIBLE, HIDDEN)
+        xy = torch.tensor(steps[:, :2], dtype=torch.float32) * SURFACE_UNIT
+        return torch.cat([xy, seen[:, None].float()], dim=1)
 
     @property
     def parts(self) -> UInt8[Tensor, "h w"]:
@@ -128,3 +151,19 @@ def _folder_labels(split: Path, image: Path) -> dict[str, Any]:
 def _read_labels(path: Path, modified: int) -> dict[str, Any]:
     """The labels of a folder; ``modified`` is there so that a file that changed is read again."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=8)
+def _read_surface(path: Path, modified: int) -> Int16[np.ndarray, "n s 3"]:
+    """The points of a folder's images, in the order of its labels; read from the disk as they are used."""
+    return np.load(path, mmap_mode="r")
+
+
+def _row_of(split: Path, name: str) -> int:
+    path = _labels_path(split)
+    return _rows(path, path.stat().st_mtime_ns)[name]
+
+
+@lru_cache(maxsize=8)
+def _rows(path: Path, modified: int) -> dict[str, int]:
+    return {name: row for row, name in enumerate(_read_labels(path, modified))}

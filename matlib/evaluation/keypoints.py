@@ -22,9 +22,9 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from matlib.data.truth import VISIBLE
 from matlib.errors import MatlibError
 
-VISIBLE, HIDDEN = 2, 1
 PCK_THRESHOLDS = (0.05, 0.1)
 
 _PENALTIES = np.logspace(-6, 4, 21)

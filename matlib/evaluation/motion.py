@@ -63,7 +63,8 @@ def fitted_flow(
         return reference
     weight = seen[..., None].to(reference)
     if kind == "translation":
-        return reference + (weight * (source - reference)).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
+        shift = (weight * (source - reference)).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
+        return reference + shift
     design = torch.cat([reference, torch.ones_like(reference[..., :1])], dim=2).double()  # (p, v, 3)
     weight = weight.double()
     # x and y in one system; the pseudo-inverse takes the smallest map where too few points are seen

@@ -111,8 +111,9 @@ def _matched_iou(table: Table) -> dict[str, Any]:
     found, true = table[1:].sum(axis=1), np.stack([table[:, list(g)].sum() for g in PART_GROUPS.values()])
     ious = overlap / np.maximum(found[:, None] + true - overlap, 1)
     rows, columns = linear_sum_assignment(ious, maximize=True)
-    matched = dict.fromkeys(range(len(true)), 0.0) | dict(zip(columns.tolist(), ious[rows, columns].tolist(), strict=True))
-    groups = {name: matched[i] for i, name in enumerate(PART_GROUPS) if true[i]}
+    matched = np.zeros(len(true))
+    matched[columns] = ious[rows, columns]
+    groups = {name: float(matched[i]) for i, name in enumerate(PART_GROUPS) if true[i]}
     return {"mean": float(np.mean(list(groups.values()))) if groups else None, "groups": groups}
 
 

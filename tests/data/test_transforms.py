@@ -16,8 +16,8 @@ from matlib.data.transforms import (
     COCO_MIRROR,
     PART_MIRROR,
     Variation,
-    normalise_keypoints,
-    resize_keypoints,
+    normalise_points,
+    resize_points,
     resize_labels,
 )
 from matlib.data.truth import hidden_of, occluders_of, parts_of
@@ -60,10 +60,10 @@ def test_the_mirrors_swap_left_and_right_by_name():
     assert list(PART_MIRROR) == mirrored_names(PART_NAMES)
 
 
-@given(size=SIZES, seed=st.integers(0, 99), yaw=st.floats(-180, 180))
-def test_a_flip_twice_is_nothing(size, seed, yaw):
+@given(SIZES, st.integers(0, 99), st.floats(-180, 180), st.sampled_from([None, COCO_MIRROR]))
+def test_a_flip_twice_is_nothing(size, seed, yaw, mirror):
     flip, points, labels = Variation(flip=True), noise_points(size, seed), noise_labels(size, seed)
-    torch.testing.assert_close(flip.keypoints(flip.keypoints(points, size[1]), size[1]), points)
+    torch.testing.assert_close(flip.points(flip.points(points, size[1], mirror), size[1], mirror), points)
     assert torch.equal(flip.labels(flip.labels(labels)), labels)
     assert flip.yaw(flip.yaw(yaw)) == yaw
 
@@ -74,7 +74,7 @@ def test_points_and_masks_move_alike(data, size, seed):
     variation = data.draw(variations(size))
     labels, points = noise_labels(size, seed), noise_points(size, seed)
     moved_labels = variation.labels(labels)
-    moved = variation.keypoints(points, size[1], mirror=None)
+    moved = variation.points(points, size[1])
     for before, after in zip(points.tolist(), moved.tolist(), strict=True):
         source, target = label_at(labels, before), label_at(moved_labels, after)
         if source is None or target is None:
@@ -123,7 +123,7 @@ def test_pad_and_crop_shift_exactly(size, pad, top, left, seed):
     variation = Variation(pad=pad, top=top, left=left)
     points, labels = noise_points(size, seed), noise_labels(size, seed)
     shift = torch.tensor([pad - left, pad - top, 0.0])
-    torch.testing.assert_close(variation.keypoints(points, size[1]), points + shift, atol=1e-5, rtol=0)
+    torch.testing.assert_close(variation.points(points, size[1]), points + shift, atol=1e-5, rtol=0)
     padded = torch.zeros(size[0] + 2 * pad, size[1] + 2 * pad, dtype=torch.uint8)
     padded[pad : pad + size[0], pad : pad + size[1]] = labels
     assert torch.equal(variation.labels(labels), padded[top : top + size[0], left : left + size[1]])
@@ -136,7 +136,7 @@ def test_a_mask_grows_with_its_points(size, taller, wider, seed):
     grown = resize_labels(labels, target)
     assert torch.equal(grown, labels.repeat_interleave(taller, 0).repeat_interleave(wider, 1))
     assert torch.equal(resize_labels(grown, size), labels)  # and back: the centre of each block
-    for before, after in zip(points.tolist(), resize_keypoints(points, size, target).tolist(), strict=True):
+    for before, after in zip(points.tolist(), resize_points(points, size, target).tolist(), strict=True):
         assert label_at(grown, after) == label_at(labels, before)
 
 
@@ -145,17 +145,34 @@ def test_normalised_coordinates_are_corner_aligned(size):
     height, width = size
     corners = torch.tensor([[0.5, 0.5, 2], [width - 0.5, height - 0.5, 2], [width / 2, height / 2, 1], [-0.5, 1, 2]])
     expected = torch.tensor([[-1, -1, 2], [1, 1, 2], [0, 0, 1]])
-    normalised = normalise_keypoints(corners, size)
+    normalised = normalise_points(corners, size)
     torch.testing.assert_close(normalised[:3], expected.float(), atol=1e-5, rtol=0)
     assert normalised[3, 2] == 0
 
 
-EVERYTHING = ("keypoints", "parts", "hidden", "occluders", "yaw", "occlusion", "occluder")
+EVERYTHING = ("keypoints", "surface", "parts", "hidden", "occluders", "yaw", "occlusion", "occluder")
+
+
+def write_truth(root):
+    """A rendered set of 40 x 80 images with four surface points, the first one hidden, the last one outside."""
+    folder = write_annyville(root, size=(40, 80))
+    for labels in (folder / "truth").glob("*.json"):
+        steps = np.array([[16, 32, 0], [48, 64, 1], [80, 96, 1], [-16, 128, 1]], np.int16)
+        rows = len(json.loads(labels.read_text()))
+        shift = np.arange(rows, dtype=np.int16)[:, None, None] * np.array([16, 0, 0], np.int16)
+        np.save(labels.with_suffix(".surface.npy"), steps + shift)
+
+
+def test_surface_points_are_read_in_the_order_of_the_labels(tmp_path):
+    write_truth(tmp_path)
+    first, second = (Truth(sample).surface for sample in load_dataset("annyville-occluded", tmp_path).train)
+    assert first.tolist() == [[1, 2, 1], [3, 4, 2], [5, 6, 2], [-1, 8, 2]]
+    assert (second - first).tolist() == [[1, 0, 0]] * 4
 
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_all_truth_of_a_sample(tmp_path, cache):
-    write_annyville(tmp_path, size=(40, 80))
+    write_truth(tmp_path)
     samples = load_dataset("annyville-occluded", tmp_path).train
     plain = ImageDataset(samples, (40, 20), truth=EVERYTHING, cache=cache)[1]
     truth, small = Truth(samples[1]), resize_labels(Truth(samples[1]).labels, (40, 20))
@@ -170,11 +187,15 @@ def test_all_truth_of_a_sample(tmp_path, cache):
     torch.testing.assert_close(
         flipped["keypoints"][list(COCO_MIRROR)] * torch.tensor([-1, 1, 1]), plain["keypoints"], atol=1e-5, rtol=0
     )
+    torch.testing.assert_close(
+        flipped["surface"][[2, 3, 0, 1]] * torch.tensor([-1, 1, 1]), plain["surface"], atol=1e-5, rtol=0
+    )
+    assert plain["surface"][:, 2].tolist() == [1, 2, 2, 0] and plain["surface"].shape == (4, 3)
     assert torch.equal(flipped["hidden"], plain["hidden"].flip(1))
 
 
 def test_truth_leaves_the_image_alone(tmp_path):
-    write_annyville(tmp_path)
+    write_truth(tmp_path)
     samples = load_dataset("annyville-occluded", tmp_path).train
     alone, with_truth = (ImageDataset(samples, (40, 20), Augmentation(), truth=t) for t in ((), EVERYTHING))
     assert set(alone[0]) == {"image", "identity", "camera", "index"}
@@ -185,7 +206,7 @@ def test_truth_leaves_the_image_alone(tmp_path):
 
 
 def test_batches_carry_truth(tmp_path):
-    write_annyville(tmp_path)
+    write_truth(tmp_path)
     samples = load_dataset("annyville-occluded", tmp_path).train
     loader = torch.utils.data.DataLoader(ImageDataset(samples, (40, 20), truth=EVERYTHING), batch_size=2)
     batch = next(iter(loader))
@@ -196,14 +217,19 @@ def test_batches_carry_truth(tmp_path):
 def test_what_is_no_truth_is_told(tmp_path):
     folder = write_annyville(tmp_path)
     sample = load_dataset("annyville-occluded", tmp_path).query[0]
-    with pytest.raises(MatlibError, match="list of names from keypoints, parts.*got 'part'"):
+    with pytest.raises(MatlibError, match="list of names from keypoints, .*got 'part'"):
         ImageDataset([sample], truth=("part",))
     labels = folder / "truth" / "query.json"
     labels.write_text(json.dumps({sample.path.name: {"keypoints": [[1, 2, 3]], "yaw": 0}}))
     with pytest.raises(MatlibError, match="query.json .*render the set again"):
         Truth(sample)
-    mask = folder / "truth" / "query" / f"{sample.path.stem}.png"
     write_annyville(tmp_path)
+    with pytest.raises(MatlibError, match="no .*query.surface.npy: .*render the set again"):
+        Truth(sample).surface
+    labels.with_suffix(".surface.npy").write_bytes(b"cut")
+    with pytest.raises(MatlibError, match="query.surface.npy cannot be read"):
+        Truth(sample).surface
+    mask = folder / "truth" / "query" / f"{sample.path.stem}.png"
     Image.fromarray(np.full((80, 40), 77, np.uint8)).save(mask)
     with pytest.raises(MatlibError, match="holds the label 77.*render the set again"):
         ImageDataset([sample], truth=("parts",))[0]

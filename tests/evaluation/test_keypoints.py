@@ -15,7 +15,7 @@ def rng():
     return np.random.default_rng(4)
 
 
-def random_joints(rng, images=120, joints=17, visible=0.8):
+def random_joints(rng, images=120, joints=6, visible=0.8):
     xy = rng.uniform(-1, 1, (images, joints, 2))
     return np.concatenate([xy, np.where(rng.random((images, joints, 1)) < visible, 2.0, 1.0)], axis=2)
 
@@ -26,8 +26,8 @@ def identities_of(images, each=4):
 
 def test_a_linear_map_of_the_joints_has_no_error(rng):
     joints = random_joints(rng)
-    mixed = joints[..., :2].reshape(120, 34) @ rng.normal(size=(34, 34)) + rng.normal(size=34)
-    predicted = regress_joints(mixed.reshape(120, 17, 2), joints, identities_of(120))
+    mixed = joints[..., :2].reshape(120, 12) @ rng.normal(size=(12, 12)) + rng.normal(size=12)
+    predicted = regress_joints(mixed.reshape(120, 6, 2), joints, identities_of(120))
     errors = joint_errors(predicted, joints, SIZE)
     assert np.isnan(errors[joints[..., 2] == 1]).all()
     assert summarise_errors(errors)["error"] < 1e-4
@@ -51,7 +51,7 @@ def test_the_mean_is_that_of_visible_joints_of_other_identities(rng):
     joints, identities = random_joints(rng, images=8), np.repeat([3, 9], 4)
     predicted = mean_joints(joints, identities, folds=2)
     for own, other in ((slice(0, 4), slice(4, 8)), (slice(4, 8), slice(0, 4))):
-        for j in range(17):
+        for j in range(6):
             seen = joints[other, j][joints[other, j, 2] == 2]
             if len(seen) < 3:
                 assert np.isnan(predicted[own, j]).all()
