@@ -72,7 +72,7 @@ def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
     between the two images. See ``matlib.evaluation.keypoints``, ``.parts`` and ``.motion`` for the measures. A model
     without a keypoint branch has scores of parts alone.
 
-    Raises MatlibError for a model without parts, and for images that are not rendered.
+    Raises MatlibError for a model without parts of its own, and for images that are not rendered.
     """
     found = _find(model, samples, config, device, description)
     strata = strata_of(found.occlusion, OCCLUSION_EDGES)
@@ -123,6 +123,8 @@ def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device
           description: str) -> _Found:
     size = (config.data.height, config.data.width)
     loader = DataLoader(ImageDataset(samples, size, truth=TRUTH), batch_size=64, num_workers=config.data.workers)
+    if getattr(model, "truth", ()):
+        raise MatlibError(f"{config.name} is given the truth: there is nothing that it has found")
     model.eval().to(device)
     columns: dict[str, list[Tensor]] = {}
     for batch in tqdm(loader, desc=description, leave=False, disable=None):

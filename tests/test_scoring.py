@@ -162,5 +162,8 @@ def test_what_cannot_be_scored_is_told(root, tmp_path):
     samples = load_dataset("annyville-occluded", root).query
     with pytest.raises(MatlibError, match="baseline has neither keypoints nor parts"):
         scoring.score_model(build_model(config.model, 4), samples, config)
+    config = settings(root, "true_parts")
+    with pytest.raises(MatlibError, match="true_parts is given the truth"):
+        scoring.score_model(build_model(config.model, 4), samples, config)
     with pytest.raises(MatlibError, match="no record"):
         scoring.score_run(tmp_path, "annyville-occluded", root)

@@ -6,8 +6,8 @@ all images, is all that the measures need, so that no image is kept:
 * purity: the share of pixels that lie in the commonest true label of their part;
 * NMI and ARI: normalised mutual information (by the arithmetic mean, as scikit-learn does) and the adjusted Rand
   index, 0 (on average) for parts that say nothing, 1 for the truth under any names;
-* IoU: of true groups of parts, each matched with one part so that the mean is largest (Hungarian algorithm); a group
-  without a part counts 0. The background is no candidate;
+* IoU: of true groups of parts, left and right as one (``TRUE_PART_GROUPS``), each matched with one part so that the
+  mean is largest (Hungarian algorithm); a group without a part counts 0. The background is no candidate;
 * foreground IoU: of all that is not background with all that is seen of the person;
 * occluders taken: which share of the occluders' pixels is called a part of the person.
 """
@@ -25,21 +25,11 @@ from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from matlib.data.truth import NUM_PARTS
+from matlib.models.true_parts import TRUE_PART_GROUPS
 
 OCCLUDER = NUM_PARTS + 1
 """The column of pixels that an occluder takes; 0 is the background and 1..13 are the parts."""
 NUM_LABELS = NUM_PARTS + 2
-
-PART_GROUPS: dict[str, tuple[int, ...]] = {
-    "head": (1,),
-    "torso": (2,),
-    "arms": (3, 4, 5, 6),
-    "thighs": (7, 8),
-    "shanks": (9, 10),
-    "feet": (11, 12),
-    "carried": (13,),
-}
-"""True parts of one kind: a part found without labels has no means to tell left from right in a back view."""
 
 Table = Int64[np.ndarray, "parts labels"]
 
@@ -107,13 +97,13 @@ def _ari(table: Table) -> float:
 
 def _matched_iou(table: Table) -> dict[str, Any]:
     """Mean and IoU of each group of true parts that there is."""
-    overlap = np.stack([table[1:, list(group)].sum(axis=1) for group in PART_GROUPS.values()], axis=1)  # (k, groups)
-    found, true = table[1:].sum(axis=1), np.stack([table[:, list(g)].sum() for g in PART_GROUPS.values()])
+    overlap = np.stack([table[1:, list(group)].sum(axis=1) for group in TRUE_PART_GROUPS.values()], axis=1)  # (k, groups)
+    found, true = table[1:].sum(axis=1), np.stack([table[:, list(g)].sum() for g in TRUE_PART_GROUPS.values()])
     ious = overlap / np.maximum(found[:, None] + true - overlap, 1)
     rows, columns = linear_sum_assignment(ious, maximize=True)
     matched = np.zeros(len(true))
     matched[columns] = ious[rows, columns]
-    groups = {name: float(matched[i]) for i, name in enumerate(PART_GROUPS) if true[i]}
+    groups = {name: float(matched[i]) for i, name in enumerate(TRUE_PART_GROUPS) if true[i]}
     return {"mean": float(np.mean(list(groups.values()))) if groups else None, "groups": groups}
 
 

@@ -12,12 +12,12 @@ from sklearn import metrics
 from matlib.evaluation.parts import (
     NUM_LABELS,
     OCCLUDER,
-    PART_GROUPS,
     count_pixels,
     score_parts,
     stripes,
     true_labels,
 )
+from matlib.models.true_parts import TRUE_PART_GROUPS
 
 
 def random_labels(seed, parts=5, images=3, shape=(9, 7), truths=NUM_LABELS):
@@ -51,16 +51,16 @@ def test_the_measures_are_scikit_learns_on_the_pixels(seed, parts):
 def test_matched_iou_is_the_best_over_all_matchings():
     found, truth = random_labels(3, parts=4)
     scores = score(found, truth, 4)["matched_iou"]
-    masks = {name: torch.isin(truth, torch.tensor(labels)) for name, labels in PART_GROUPS.items()}
+    masks = {name: torch.isin(truth, torch.tensor(labels)) for name, labels in TRUE_PART_GROUPS.items()}
 
     def iou(part, name):
         return float((masks[name] & (found == part)).sum() / (masks[name] | (found == part)).sum())
 
     best = max(
         sum(iou(part, name) for part, name in zip((1, 2, 3), names))
-        for names in itertools.permutations(PART_GROUPS, 3)
+        for names in itertools.permutations(TRUE_PART_GROUPS, 3)
     )
-    assert scores["mean"] == pytest.approx(best / len(PART_GROUPS))
+    assert scores["mean"] == pytest.approx(best / len(TRUE_PART_GROUPS))
     assert sorted(scores["groups"].values())[:4] == [0.0] * 4  # three parts for seven groups
 
 
@@ -72,10 +72,10 @@ def test_the_truth_scores_one():
         assert scores[name] == pytest.approx({"purity": 1, "nmi": 1, "ari": 1})
     assert scores["foreground_iou"] == 1 and scores["occluders_taken"] is None
     groups = torch.zeros(14, dtype=torch.long)
-    for index, labels in enumerate(PART_GROUPS.values(), start=1):
+    for index, labels in enumerate(TRUE_PART_GROUPS.values(), start=1):
         groups[list(labels)] = index
     matched = score(groups[parts], true_labels(parts.byte(), occluders), 8)["matched_iou"]
-    assert matched["mean"] == 1 and set(matched["groups"]) == set(PART_GROUPS)
+    assert matched["mean"] == 1 and set(matched["groups"]) == set(TRUE_PART_GROUPS)
 
 
 @given(st.integers(0, 99), st.permutations(range(1, 6)))
