@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 
 from .behaviour import draw_pose
 from .camera import FRAME_HEIGHT, FRAME_WIDTH, Camera
+from .labels import label_parts
 from .mesh import Mesh, join
 from .occluders import BUILDERS, umbrella
 from .pose import Pose, rz
@@ -20,7 +21,7 @@ from .raster import Fragments, rasterize
 from .shading import shade
 from .surface import surface_truth
 from .truth import HIDDEN, OCCLUDER
-from .wardrobe import CARRIED, Person, Posed, body_part
+from .wardrobe import CARRIED, Person, Posed
 
 SUPERSAMPLING = 1.25
 PASSERS_BY = 64  # persons who only walk past or stand in the way
@@ -496,8 +497,11 @@ def _expose(
         )
         light[:, front.pixels] = shade(found.scene, front, camera, offset + 1)[0]
     drift = rng.normal(1, 0.06) * rng.normal(1, 0.02, 3)
-    override = np.array([item.part for item in mesh.layers], np.uint8)[layer]
-    parts = np.where(override > 0, override, body_part(solid.T))
+    fixed = np.array([item.part for item in mesh.layers], np.uint8)[layer]
+    spot = np.stack(np.divmod(shot.fragments.pixels, crop.width)[::-1], 1) + 0.5
+    keypoints = shot.person.keypoints
+    joints = crop.pixels(camera.project(keypoints)[0])
+    parts = label_parts(solid, fixed, spot, keypoints, camera, crop.scale, joints)
     image = Image.fromarray(_sensor(light.reshape(3, crop.height, crop.width), camera, crop, drift))
     return image, parts, solid[:3].T
 

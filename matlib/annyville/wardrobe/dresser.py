@@ -8,7 +8,7 @@ import numpy as np
 
 from ..body import BakedBody, Topology, shell_topology
 from ..mesh import Layer, Mesh
-from .space import arm_coordinate
+from .space import HANGING, arm_coordinate
 
 
 class Dresser:
@@ -67,7 +67,8 @@ class Dresser:
             points = relax(points, topology, smooth[ids])
             normals = topology.normals(points)
         ids = ids[used]
-        solid = np.concatenate([self.canonical[ids], self.u[ids, None]], 1)
+        arm = np.full(len(ids), HANGING) if name == "skirt" else self.u[ids]
+        solid = np.concatenate([self.canonical[ids], arm[:, None]], 1)
         self._add(
             Mesh(
                 points[used].astype(np.float32),

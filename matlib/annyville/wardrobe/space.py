@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from ..body import load_body
 
 HEAD, CARRIED = 1, 13  # numbers in PART_NAMES
+HANGING = -2.0  # the arm coordinate of the skirt shell: cloth that hangs free of the body
 TUBE = 0.15  # below this height tops hang as a tube (the skirt shell) and do not follow the legs
 
 
@@ -38,7 +39,7 @@ def arm_coordinate() -> Float[np.ndarray, "v"]:
 def body_part(solid: Float[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n"]:
     """Part of a point of the mean body, as numbered by PART_NAMES (1 head .. 12 right foot).
 
-    What is worn has the part of the body beneath: a skirt is thighs below the groin's crease. Borders are
+    What is worn close has the part of the body beneath; for free cloth see `matlib.annyville.labels`. Borders are
     planes in the mean body's space: neck, shoulder, elbow, the groin's crease, knee and ankle.
     """
     x, z, u = solid[:, 0], solid[:, 2], solid[:, 3]
