@@ -19,7 +19,7 @@ FRAME_WIDTH, FRAME_HEIGHT = 1280, 720
 class Camera:
     """One fixed camera. Angles in degrees; `sun` is azimuth (0: from behind the camera, 90: from the right)
     and elevation; `paths` are the main walking directions as headings (0: toward the camera, 90: toward
-    +x)."""
+    +x); `detail` is the share of the frame's pixels, along a side, that the sensor resolves."""
 
     name: str
     height: float
@@ -47,6 +47,7 @@ class Camera:
     quality: tuple[int, int]
     vignette: float
     props: tuple[tuple[str, float, float, float], ...]  # kind, x, y, yaw
+    detail: float = 1.0
 
     @property
     def sun_direction(self) -> Float[np.ndarray, "3"]:
@@ -117,7 +118,7 @@ CAMERAS: tuple[Camera, ...] = (
         ground="asphalt", wall="plaster", wall_at=22.0, paths=(90.0, 270.0, 120.0, 300.0),
         sun=(120.0, 55.0), sun_strength=1.7, sky_strength=0.62, warmth=0.02, haze=0.02, gain=1.12,
         balance=(0.94, 1.0, 1.08), gamma=1.02, saturation=0.82, contrast=0.96, blur=0.5, noise=2.5,
-        quality=(82, 93), vignette=0.08,
+        quality=(82, 93), detail=0.9, vignette=0.08,
         props=(
             ("car", -4.4, 17.0, 80.0),
             ("car", 0.4, 17.6, 95.0),
@@ -129,7 +130,7 @@ CAMERAS: tuple[Camera, ...] = (
         name="station", height=3.0, pitch=13.0, focal=1020.0, roll=-0.5, near=5.5, far=10.0,
         ground="tiles", wall="panels", wall_at=13.0, paths=(90.0, 270.0, 0.0), sun=(10.0, 75.0),
         sun_strength=0.55, sky_strength=1.15, warmth=0.03, haze=0.0, gain=0.92, balance=(1.06, 1.01, 0.9),
-        gamma=0.94, saturation=0.84, contrast=1.08, blur=0.7, noise=4.5, quality=(78, 90), vignette=0.18,
+        gamma=0.94, saturation=0.84, contrast=1.08, blur=0.7, noise=4.5, quality=(78, 90), detail=0.75, vignette=0.18,
         props=(
             ("pole", -3.2, 9.5, 0.0),
             ("pole", 3.6, 11.0, 0.0),
@@ -154,7 +155,7 @@ CAMERAS: tuple[Camera, ...] = (
         ground="concrete", wall="graffiti", wall_at=13.0, paths=(0.0, 180.0, 20.0, 200.0),
         sun=(25.0, 80.0), sun_strength=0.35, sky_strength=1.05, warmth=0.1, haze=0.03, gain=0.86,
         balance=(1.09, 1.01, 0.85), gamma=0.93, saturation=0.76, contrast=1.05, blur=0.9, noise=6.5,
-        quality=(72, 88), vignette=0.25,
+        quality=(72, 88), detail=0.55, vignette=0.25,
         props=(
             ("pole", -2.9, 9.0, 0.0),
             ("barrier", 2.8, 11.8, -10.0),
@@ -165,7 +166,7 @@ CAMERAS: tuple[Camera, ...] = (
         ground="crossing", wall="windows", wall_at=24.0, paths=(0.0, 180.0, 90.0, 270.0),
         sun=(160.0, 38.0), sun_strength=1.5, sky_strength=0.55, warmth=0.08, haze=0.04, gain=1.05,
         balance=(0.95, 1.0, 1.06), gamma=1.04, saturation=0.84, contrast=0.96, blur=0.6, noise=2.5,
-        quality=(80, 92), vignette=0.06,
+        quality=(80, 92), detail=0.8, vignette=0.06,
         props=(
             ("car", -6.0, 19.0, 92.0),
             ("car", 6.3, 20.5, 88.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 
@@ -16,17 +16,19 @@ from .camera import FRAME_HEIGHT, FRAME_WIDTH, Camera
 from .labels import label_parts
 from .mesh import Mesh, join
 from .occluders import BUILDERS, umbrella
-from .pose import Pose, rz
+from .pose import rz
 from .raster import Fragments, rasterize
 from .shading import shade
 from .surface import surface_truth
 from .truth import HIDDEN, OCCLUDER
 from .wardrobe import CARRIED, Person, Posed
+from .weather import moment
 
 SUPERSAMPLING = 1.25
 PASSERS_BY = 64  # persons who only walk past or stand in the way
 OCCLUDER_KINDS = (
     "person",
+    "group",
     "car",
     "pole",
     "tree",
@@ -38,7 +40,11 @@ OCCLUDER_KINDS = (
     "suitcase",
     "umbrella",
 )
-OCCLUDER_ODDS = np.array([0.26, 0.13, 0.09, 0.07, 0.10, 0.09, 0.08, 0.07, 0.04, 0.04, 0.03])
+OCCLUDER_ODDS = np.array([0.34, 0.10, 0.11, 0.08, 0.06, 0.08, 0.07, 0.06, 0.05, 0.03, 0.03, 0.03])
+ALIKE = 0.5  # share of occluding persons who are dressed like the target
+CANDIDATES = 6  # passers-by among whom the most alike is looked for
+COMPANION = 0.12  # share of persons beside whom somebody walks
+LOOSE, TRUNCATED = 0.12, 0.07  # shares of boxes that are far too large, and that miss the feet or the head
 KEYPOINT_TOLERANCE = 0.17  # metres: a keypoint lies inside the body, behind the surface that shows it
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 MIN_OCCLUSION, MAX_OCCLUSION = 0.2, 0.7
@@ -139,6 +145,14 @@ def _draw_crop(frame_xy: np.ndarray, height: int, width: int, rng: np.random.Gen
         tall *= 1 + 0.6 * (extent / wide - 1)
         wide = tall * width / height
     centre = (low + high) / 2 + rng.normal(0, 1, 2) * np.array([0.035 * wide, 0.015 * tall])
+    failure, size = rng.random(), rng.random()
+    if failure < LOOSE:
+        tall *= 1.1 + 0.2 * size
+    elif failure < LOOSE + TRUNCATED:
+        cut = 0.08 + 0.16 * size
+        centre[1] += tall * cut / 2 * (1 if rng.random() < 0.2 else -1)  # mostly the feet
+        tall *= 1 - cut
+    wide = tall * width / height
     return Crop(centre[0] - wide / 2, centre[1] - tall / 2, height / tall, height, width)
 
 
@@ -227,17 +241,42 @@ def _overlap_shift(
     return float((w - s) * 4 / crop.scale / camera.focal * depth)
 
 
-def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: float) -> Mesh:
-    if kind in ("person", "umbrella"):
-        person = town.person(-1 - int(rng.integers(PASSERS_BY)))
-        pose = draw_pose(person, rng)
-        if kind == "umbrella":
-            pose = Pose(pose.walking, pose.phase, "strap", "swing", pose.head_yaw, pose.head_pitch, pose.lean)
-        posed = _place(person, pose, heading, np.zeros(3))
-        if kind == "umbrella":
-            above_hand = posed.keypoints[9] + np.array([0, 0, 0.12])
-            return join([posed.mesh, umbrella(rng).moved(np.eye(3), above_hand)])
-        return posed.mesh
+def _clothes(person: Person) -> Float[np.ndarray, "6"]:
+    """Main colours above and below the waist, as the eye weighs them."""
+    wear = person.outfit
+    above = wear.outer if wear.outer is not None else wear.upper
+    return np.concatenate([above.cloth.colours[0], wear.lower.cloth.colours[0]]) ** (1 / 2.2)
+
+
+def _stranger(town: Town, rng: np.random.Generator, target: Person | None = None) -> Person:
+    """A passer-by; with a target, half the time the most alike in colours of several."""
+    numbers = [-1 - int(k) for k in rng.integers(PASSERS_BY, size=CANDIDATES)]
+    if target is None or rng.random() >= ALIKE:
+        return town.person(numbers[0])
+    wanted = _clothes(target)
+    return min((town.person(k) for k in numbers), key=lambda p: float(np.abs(_clothes(p) - wanted).sum()))
+
+
+def _people(kind: str, town: Town, rng: np.random.Generator, heading: float, target: Person) -> Mesh:
+    """Somebody who stands in the way: alone, in company, or under an umbrella."""
+    person = _stranger(town, rng, target)
+    pose = draw_pose(person, rng)
+    if kind == "umbrella":
+        pose = replace(pose, left_arm="strap", right_arm="swing", prop="none")
+    posed = _place(person, pose, heading, np.zeros(3))
+    if kind == "umbrella":
+        above_hand = posed.keypoints[9] + np.array([0, 0, 0.12])
+        return join([posed.mesh, umbrella(rng).moved(np.eye(3), above_hand)])
+    if kind == "group":
+        other = _stranger(town, rng)
+        beside = rz(heading) @ np.array([rng.uniform(0.5, 0.75), rng.uniform(-0.2, 0.2), 0])
+        return join([posed.mesh, _place(other, draw_pose(other, rng), heading, beside).mesh])
+    return posed.mesh
+
+
+def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: float, target: Person) -> Mesh:
+    if kind in ("person", "group", "umbrella"):
+        return _people(kind, town, rng, heading, target)
     yaw = {
         "car": 90 * rng.integers(0, 4) + rng.normal(0, 15),
         "wall": rng.normal(0, 8),
@@ -248,12 +287,13 @@ def _occluder_mesh(kind: str, town: Town, rng: np.random.Generator, heading: flo
 
 
 def _place_occluder(
-    town: Town, camera: Camera, crop: Crop, at: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    view: _View, person: Person, target: np.ndarray, rng: np.random.Generator
 ) -> tuple[str, Mesh] | None:
     """One try to hide a wanted share of the target; None where this object cannot."""
+    town, camera, crop, at = view.town, view.camera, view.crop, view.at
     kind = str(rng.choice(OCCLUDER_KINDS, p=OCCLUDER_ODDS / OCCLUDER_ODDS.sum()))
     wanted = float(rng.uniform(0.24, 0.64))
-    mesh = _occluder_mesh(kind, town, rng, _draw_heading(camera, rng))
+    mesh = _occluder_mesh(kind, town, rng, _draw_heading(camera, rng), person)
     radius = float(-mesh.points[:, 1].min()), float(mesh.points[:, 1].max())
     gap = radius[1] + float(rng.uniform(0.25, 0.9)) if kind != "person" else float(rng.uniform(0.4, 1.1))
     toward = -at / np.linalg.norm(at)
@@ -318,11 +358,11 @@ def _look(view: _View, others: list[Mesh], placed: tuple[str, Mesh] | None) -> _
     )
 
 
-def _occlude(view: _View, others: list[Mesh], rng: np.random.Generator) -> _Others | None:
+def _occlude(view: _View, person: Person, others: list[Mesh], rng: np.random.Generator) -> _Others | None:
     """Up to six tries at an occluder that hides 20 to 70 % of the target."""
     target = view.whole.reshape(view.crop.height, view.crop.width)[2::4, 2::4]
     for _ in range(6):
-        placed = _place_occluder(view.town, view.camera, view.crop, view.at, target, rng)
+        placed = _place_occluder(view, person, target, rng)
         if placed is None:
             continue
         found = _look(view, others, placed)
@@ -331,11 +371,18 @@ def _occlude(view: _View, others: list[Mesh], rng: np.random.Generator) -> _Othe
     return None
 
 
-def _bystanders(town: Town, camera: Camera, at: np.ndarray, rng: np.random.Generator) -> list[Mesh]:
-    """Passers-by behind the target, most of them partly in the crop."""
+def _bystanders(
+    town: Town, camera: Camera, at: np.ndarray, heading: float, rng: np.random.Generator
+) -> list[Mesh]:
+    """Who else is near: sometimes a companion at the target's side, and passers-by behind, most partly in the crop."""
     out = []
+    if rng.random() < COMPANION:
+        person = _stranger(town, rng)
+        side = float(rng.choice([-1, 1]) * rng.uniform(0.55, 0.8))
+        spot = at + rz(heading) @ np.array([side, rng.uniform(-0.25, 0.25), 0])
+        out.append(_place(person, draw_pose(person, rng), heading, spot).mesh)
     for _ in range(int(rng.choice([0, 1, 2], p=[0.62, 0.28, 0.10]))):
-        person = town.person(-1 - int(rng.integers(PASSERS_BY)))
+        person = _stranger(town, rng)
         behind = float(rng.uniform(0.9, 4.0))
         side = float(rng.choice([-1, 1]) * rng.uniform(0.45, 1.1))
         spot = at * (1 + behind / np.linalg.norm(at)) + np.array([side, 0, 0])
@@ -472,23 +519,22 @@ def _try_shot(
     depth = np.full(len(whole), np.inf, np.float32)
     depth[fragments.pixels] = fragments.depth
     view = _View(town, camera, box, at, whole, depth)
-    bystanders = _bystanders(town, camera, at, rng)
-    found = _occlude(view, bystanders, rng) if occluded else _look(view, bystanders, None)
+    bystanders = _bystanders(town, camera, at, heading, rng)
+    found = _occlude(view, person, bystanders, rng) if occluded else _look(view, bystanders, None)
     if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
         return None
     return _Shot(posed, heading, fragments, view, bystanders, found)
 
 
 def _expose(
-    shot: _Shot, background: np.ndarray, rng: np.random.Generator
+    shot: _Shot, camera: Camera, empty: Float[np.ndarray, "3 n"], rng: np.random.Generator
 ) -> tuple[Image.Image, np.ndarray, np.ndarray]:
     """The picture before it is degraded; of the target's pixels, hidden or not, the parts and the mean-body
-    coordinates."""
+    coordinates. camera: in the light of the moment; empty: linear colour of the view without people in it."""
     view, found, mesh = shot.view, shot.found, shot.person.mesh
-    crop, camera = view.crop, view.camera
-    empty = np.asarray(_cut_background(background, crop)).reshape(-1, 3)
+    crop = view.crop
     casters = [mesh, *shot.bystanders] + ([found.hider] if found.hider is not None else [])
-    light = LINEAR[empty.T] * (1 - _shadow(casters, camera, crop).ravel())
+    light = empty * (1 - _shadow(casters, camera, crop).ravel())
     offset = rng.uniform(0, 6.28, 3).astype(np.float32)
     light[:, shot.fragments.pixels], solid, layer = shade(mesh, shot.fragments, camera, offset)
     if found.scene is not None and found.fragments is not None:
@@ -556,12 +602,15 @@ def render_picture(
     if shot is None:
         raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} in 200 draws")
     crop, found = shot.view.crop, shot.found
-    image, parts, places = _expose(shot, town.background(camera_index), rng)
+    lit, tint = moment(camera, rng)
+    empty = np.asarray(_cut_background(town.background(camera_index), crop)).reshape(-1, 3)
+    light = LINEAR[empty.T] * tint.astype(np.float32)[:, None]
+    image, parts, places = _expose(shot, lit, light, rng)
     mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
     shape = (crop.height, crop.width)
     nearest = np.minimum(shot.view.depth, found.depth).reshape(shape)
     return Picture(
-        jpeg=_degrade(image, camera, crop.height / crop.scale, (width, height), rng),
+        jpeg=_degrade(image, camera, camera.detail * crop.height / crop.scale, (width, height), rng),
         mask=np.asarray(mask),
         keypoints=_keypoint_truth(camera, crop, shot.person.keypoints, nearest, height),
         surface=_surface_truth(shot, parts, places, height),
