@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -23,13 +24,18 @@ class Dresser:
         self.z = self.canonical[:, 2]
         self.u = arm_coordinate()
         self.one = np.ones(len(self.rest), np.float32)
-        self.normals = np.zeros_like(self.rest)
-        for name in ("body", "tights", "skirt"):
-            topology = shell_topology(name)
-            self.normals[topology.ids] = topology.normals(self.rest[topology.ids])
         top = int(np.argmax(self.z))
         self.head_shift = self.rest[top] - self.canonical[top]  # from the mean body's head to the person's
         self.undress()
+
+    @cached_property
+    def normals(self) -> np.ndarray:
+        """Unit normals (V, 3) of the person's vertices; only who is dressed needs them."""
+        out = np.zeros_like(self.rest)
+        for name in ("body", "tights", "skirt"):
+            topology = shell_topology(name)
+            out[topology.ids] = topology.normals(self.rest[topology.ids])
+        return out
 
     def undress(self) -> None:
         """Start again with nothing on."""
