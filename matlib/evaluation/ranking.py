@@ -1,45 +1,54 @@
 """CMC, mAP and mINP under the protocol of Market-1501 (Zheng et al., ICCV 2015).
 
-For each query the gallery is sorted by distance; images of the query's identity *from the query's camera* are
-dropped, and the other images of its identity are its matches. Equal distances are ranked in the order of the
-gallery (a stable sort), so a result does not change with the machine; note that equal features give equal
-distances only as far as the matrix product rounds them alike.
+For each query the gallery is ranked by distance; images of the query's identity *from the query's camera* are dropped,
+and the other images of its identity are its matches. Equal distances are ranked in the order of the gallery (a stable
+sort), so a result does not change with the machine; note that equal features give equal distances only as far as the
+matrix product rounds them alike.
 
 * CMC at k: the share of queries with a match among the first k.
-* AP: the mean, over the matches, of (number of matches so far) / (rank of the match), called plain; or of the
-  mean of that precision and the one just before the match, called trapezoid (the Oxford rule, never larger).
-* INP (Ye et al., TPAMI 2021): (number of matches) / (rank of the last match). mAP and mINP are means over
-  queries.
+* AP: the mean, over the matches, of (number of matches so far) / (rank of the match), called plain; or of the mean of
+  that precision and the one just before the match, called trapezoid (the Oxford rule, never larger).
+* INP (Ye et al., TPAMI 2021): (number of matches) / (rank of the last match). mAP and mINP are means over queries.
 
-Ranks are exact, and all metrics are computed in float64 and lie in 0..1.
+Ranks are exact for the distances given or computed; all metrics are computed in float64 and lie in 0..1.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from matlib.errors import MatlibError
+from matlib.evaluation.counting import count_nearer, values_at
+from matlib.evaluation.labels import Array, IdentityIndex, Labels, Pairs, checked_labels, has_match, why_unmatched
 
 AVERAGE_PRECISIONS = ("plain", "trapezoid")
 UNMATCHED = ("skip", "zero")
 METRICS = ("cosine", "euclidean")
-Array = np.ndarray | Tensor | Sequence
 
-_CHUNK_ELEMENTS = 1 << 21  # distances that are ranked at a time
-_GALLERY_ROWS = 1 << 13  # gallery features that are held in float64 at a time
+_MATRIX_ELEMENTS = 1 << 22  # of a given matrix, that are looked at together
+_BLOCK_ELEMENTS = 1 << 23  # distances that are computed and held at a time
+_QUERIES = 256  # that are compared together: enough for a fast product
+_FEATURE_ELEMENTS = 1 << 24  # of gallery features that are copied at a time, where they have to be
+
+Block = Callable[[np.ndarray | slice], Tensor | np.ndarray]
+"""The distances (c, b) of c queries to the gallery images of some indices."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RankingMetrics:
     """The metrics of one ranking, in 0..1."""
 
@@ -51,6 +60,12 @@ class RankingMetrics:
     """AP of each query that has a match, in the order of the queries."""
     valid_queries: Bool[np.ndarray, " queries"]
     """Which queries have a match."""
+    first_ranks: Int64[np.ndarray, " valid"]
+    """The rank of each such query's nearest match, from 1."""
+    inverse_negative_penalties: Float64[np.ndarray, " valid"]
+    """INP of each such query."""
+    unmatched: str = "skip"
+    """What the other queries count, see ``evaluate``."""
 
     def rank(self, k: int) -> float:
         """CMC at k, from 1. Raises MatlibError beyond the ``max_rank`` that was asked for."""
@@ -58,275 +73,290 @@ class RankingMetrics:
             raise MatlibError(f"rank counts from 1 to max_rank, which is {len(self.cmc)} here; got {k}")
         return float(self.cmc[k - 1])
 
-
-class _Labels(NamedTuple):
-    query_ids: Int64[np.ndarray, " q"]
-    gallery_ids: Int64[np.ndarray, " g"]
-    query_cameras: Int64[np.ndarray, " q"]
-    gallery_cameras: Int64[np.ndarray, " g"]
-
-
-class _Scores(NamedTuple):
-    """Of each query with a match."""
-
-    first_ranks: Int64[np.ndarray, " valid"]
-    average_precisions: Float64[np.ndarray, " valid"]
-    inverse_negative_penalties: Float64[np.ndarray, " valid"]
+    def per_query(self) -> pd.DataFrame:
+        """The queries that count, by their index: ``first_rank`` (NaN for no match), ``AP`` and ``INP``."""
+        frame = pd.DataFrame({"first_rank": self.first_ranks.astype(float), "AP": self.average_precisions,
+                              "INP": self.inverse_negative_penalties}, index=np.flatnonzero(self.valid_queries))
+        if self.unmatched == "zero":
+            frame = frame.reindex(np.arange(len(self.valid_queries)))
+            frame = frame.fillna({"AP": 0.0, "INP": 0.0})
+        return frame.rename_axis("query")
 
 
-def evaluate(
-    distances: Array,
-    query_ids: Array,
-    gallery_ids: Array,
-    query_cameras: Array,
-    gallery_cameras: Array,
-    *,
-    max_rank: int = 50,
-    average_precision: str = "plain",
-    unmatched: str = "skip",
-) -> RankingMetrics:
+def evaluate(distances: Array, query_ids: Array, gallery_ids: Array, query_cameras: Array, gallery_cameras: Array, *,
+             max_rank: int = 50, average_precision: str = "plain", unmatched: str = "skip") -> RankingMetrics:
     """Rank the gallery for each query by given distances, and score the ranking.
+
+    The matrix is neither copied nor sorted: beside it, memory for some rows is needed.
 
     Parameters
     ----------
-    distances: (queries, gallery), smaller is more alike; a NumPy array or a tensor on any device, of real
-        numbers.
+    distances: (queries, gallery), smaller is more alike; a NumPy array or a tensor on any device, of real numbers.
     query_ids, gallery_ids, query_cameras, gallery_cameras: integers of any type.
     max_rank: how far the CMC curve goes.
     average_precision: ``"plain"`` or ``"trapezoid"``, see the module's description.
-    unmatched: what a query without a match counts: ``"skip"``, nothing, as in most evaluators; or ``"zero"``,
-        0 in every mean.
+    unmatched: what a query without a match counts: ``"skip"``, nothing, as in most evaluators; or ``"zero"``, 0 in
+        every mean.
 
-    Raises MatlibError for shapes that do not fit, an empty side, NaN among the distances, labels that are not
-    integers, an unknown option, and queries none of which has a match.
+    Raises MatlibError for shapes that do not fit, an empty side, NaN among the distances, labels that are not integers,
+    an unknown option, and queries none of which has a match.
     """
     labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
-    distances = distances if isinstance(distances, Tensor) else np.asarray(distances)
+    distances = distances.detach() if isinstance(distances, Tensor) else np.asarray(distances)
     if distances.dtype.is_complex if isinstance(distances, Tensor) else distances.dtype.kind not in "fiub":
         raise MatlibError(f"distances are to be real numbers, but their type is {distances.dtype}")
     expected = (len(labels.query_ids), len(labels.gallery_ids))
     if tuple(distances.shape) != expected:
-        raise MatlibError(
-            f"distances have the shape {tuple(distances.shape)}, but there are {expected[0]} queries and "
-            f"{expected[1]} gallery images: the shape is to be {expected}"
-        )
-    chunks = (_to_numpy(distances[rows]) for rows in row_chunks(*expected))
-    return evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
+        raise MatlibError(f"distances have the shape {tuple(distances.shape)}, but there are {expected[0]} queries and "
+                          f"{expected[1]} gallery images: the shape is to be {expected}")
+    size = min(max(_MATRIX_ELEMENTS // expected[1], 1), 1024)
+
+    def block_of(queries: np.ndarray) -> Block:
+        rows = _countable(distances[queries[0]:queries[-1] + 1])
+        if math.isnan(rows.min()):
+            raise MatlibError("distances hold NaN, which has no rank: look for features that are not finite")
+        return lambda columns: rows[:, columns]
+
+    steps = _in_turn(np.arange(expected[0]), size)
+    return score_blocks(block_of, labels, steps, max_rank, average_precision, unmatched, torch.get_num_threads())
 
 
-def evaluate_features(
-    query_features: Array,
-    gallery_features: Array,
-    query_ids: Array,
-    gallery_ids: Array,
-    query_cameras: Array,
-    gallery_cameras: Array,
-    *,
-    metric: str = "cosine",
-    max_rank: int = 50,
-    average_precision: str = "plain",
-    unmatched: str = "skip",
-) -> RankingMetrics:
+def evaluate_features(query_features: Array, gallery_features: Array, query_ids: Array, gallery_ids: Array,
+                      query_cameras: Array, gallery_cameras: Array, *, metric: str = "cosine", max_rank: int = 50,
+                      average_precision: str = "plain", unmatched: str = "skip") -> RankingMetrics:
     """Rank the gallery for each query by the distance of features, and score the ranking.
 
-    The distances are made in float64 for a few queries at a time; the whole matrix is never held.
+    The whole matrix is never held: distances are computed for some queries and a block of the gallery at a time, each
+    pair's once, in the wider of the features' types and at least in float32 (never in less, as TF32). So float32
+    features give ranks that are exact for distances rounded to float32, at float32's speed; for float64's, give
+    float64 features.
 
     Parameters
     ----------
-    query_features, gallery_features: (queries, channels) and (gallery, channels); NumPy arrays, or tensors on
-        any device; the distances are computed on the queries' device.
-    metric: ``"cosine"``, 1 minus the cosine (a vector of zeros is at distance 1 from all), or
-        ``"euclidean"``.
+    query_features, gallery_features: (queries, channels) and (gallery, channels); NumPy arrays, or tensors on any
+        device; the distances are computed on the queries' device, where the gallery comes block by block.
+    metric: ``"cosine"``, 1 minus the cosine (a vector of zeros is at distance 1 from all), or ``"euclidean"``.
     the others: as in ``evaluate``.
 
-    Raises MatlibError as ``evaluate`` does, and for features that are not finite.
+    Raises MatlibError as ``evaluate`` does, and for features that are not finite or overflow their type when squared.
     """
     if metric not in METRICS:
         raise MatlibError(f"metric is one of {', '.join(METRICS)}; got {metric!r}")
     labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
     query = _checked_features(query_features, len(labels.query_ids), "query")
-    gallery = _checked_features(gallery_features, len(labels.gallery_ids), "gallery").to(query.device)
+    gallery = _checked_features(gallery_features, len(labels.gallery_ids), "gallery")
     if query.shape[1] != gallery.shape[1]:
-        raise MatlibError(
-            f"query features have {query.shape[1]} channels and gallery features {gallery.shape[1]}: "
-            "they are to come from the same model"
-        )
-    chunks = (_distances(query[rows], gallery, metric) for rows in row_chunks(len(query), len(gallery)))
-    return evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
+        raise MatlibError(f"query features have {query.shape[1]} channels and gallery features {gallery.shape[1]}: "
+                          "they are to come from the same model")
+    kind = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
+    scales = [_scales(side, name, metric, kind) for side, name in ((query, "query"), (gallery, "gallery"))]
+    step = gallery_step(query.shape[1])
+
+    def block_of(queries: np.ndarray) -> Block:
+        some = query[torch.from_numpy(queries).to(query.device)].to(kind)
+        if metric == "cosine":
+            some = some * -scales[0][queries, None].to(query.device)
+
+        def block(columns: np.ndarray | slice) -> Tensor:
+            return joined([_order(some, gallery[part].to(some), scales[1][part].to(some), metric)
+                           for part in split(columns, step, len(gallery))])
+        return block
+
+    return score_blocks(block_of, labels, plan(labels, step), max_rank, average_precision, unmatched)
 
 
-def evaluate_chunks(
-    chunks: Iterator[np.ndarray], labels: _Labels, max_rank: int, average_precision: str, unmatched: str
-) -> RankingMetrics:
-    """Score chunks of rows of the distance matrix, which come in the order of ``row_chunks``."""
+def score_blocks(block_of: Callable[[Int64[np.ndarray, " c"]], Block], labels: Labels, steps: Iterator[Step],
+                 max_rank: int, average_precision: str, unmatched: str, workers: int = 1) -> RankingMetrics:
+    """Score a ranking whose distances come in blocks, ``block_of(queries)(columns)``, with so many threads.
+
+    The result is the same for any number of threads. Raises MatlibError for an unknown option, and where no query has a
+    match.
+    """
     _check_options(max_rank, average_precision, unmatched)
-    valid = _has_match(labels)
+    valid = has_match(labels)
     if not valid.any():
-        raise MatlibError(_why_unmatched(labels))
+        raise MatlibError(why_unmatched(labels))
     if not valid.all():
         counted = "are left out" if unmatched == "skip" else "count 0"
-        logger.info(
-            "%d of %d queries have no match in the gallery and %s", (~valid).sum(), len(valid), counted
-        )
-    parts = []
-    for rows, distances in zip(row_chunks(len(valid), len(labels.gallery_ids)), chunks, strict=True):
-        if distances.dtype.kind == "f" and np.isnan(distances).any():
-            raise MatlibError("distances hold NaN, which has no rank: look for features that are not finite")
-        parts.append(_score(distances[valid[rows]], _select(labels, rows, valid), average_precision))
-    scores = _Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        logger.info("%d of %d queries have no match in the gallery and %s", (~valid).sum(), len(valid), counted)
+    index = IdentityIndex(labels)
+    first_ranks, scores = np.zeros(len(valid), np.int64), np.zeros((2, len(valid)))
+
+    def run(step: Step) -> None:
+        pairs = index.pairs(step.queries)
+        kept = valid[step.queries][pairs.rows]
+        pairs = Pairs(*(part[kept] for part in pairs))
+        values, before = _place(block_of(step.queries), pairs, step.first, step.later, len(labels.gallery_ids))
+        some = step.queries[valid[step.queries]]
+        if len(some):
+            first_ranks[some], scores[:, some] = _score(pairs, values, before, average_precision)
+
+    with ThreadPoolExecutor(workers) as threads:  # NumPy's loops run beside each other
+        list(threads.map(run, steps))
     counted = len(valid) if unmatched == "zero" else int(valid.sum())
-    found_at = np.bincount(np.minimum(scores.first_ranks, max_rank + 1), minlength=max_rank + 2)
+    found_at = np.bincount(np.minimum(first_ranks[valid], max_rank + 1), minlength=max_rank + 2)
     return RankingMetrics(
-        cmc=np.cumsum(found_at[1 : max_rank + 1]) / counted,
-        mAP=float(scores.average_precisions.sum() / counted),
-        mINP=float(scores.inverse_negative_penalties.sum() / counted),
-        average_precisions=scores.average_precisions,
-        valid_queries=valid,
-    )
+        cmc=np.cumsum(found_at[1:max_rank + 1]) / counted, mAP=float(scores[0].sum() / counted),
+        mINP=float(scores[1].sum() / counted), average_precisions=scores[0, valid], valid_queries=valid,
+        first_ranks=first_ranks[valid], inverse_negative_penalties=scores[1, valid], unmatched=unmatched)
 
 
-def _score(distances: np.ndarray, labels: _Labels, average_precision: str) -> _Scores:
-    """Scores of a few queries (c, g), each of which has a match."""
-    order = np.argsort(distances, axis=1, kind="stable")
-    same_identity = labels.gallery_ids == labels.query_ids[:, None]
-    # by query, and then by distance
-    rows, places = np.nonzero(np.take_along_axis(same_identity, order, axis=1))
-    junk = labels.gallery_cameras[order[rows, places]] == labels.query_cameras[rows]
-    junk_so_far = _count_so_far(junk, rows, len(distances))
-    ranks = (places + 1 - junk_so_far)[~junk]
-    rows = rows[~junk]
-    matches = np.bincount(rows, minlength=len(distances))
+class Step(NamedTuple):
+    """Queries that are ranked together, and the blocks in which the gallery comes to them."""
+
+    queries: Int64[np.ndarray, " c"]
+    first: Int64[np.ndarray, " f"] | slice
+    """Has all images of the queries' identities."""
+    later: list[slice]
+    """Their union has all images that ``first`` lacks; those that it has are passed over."""
+
+
+def plan(labels: Labels, step: int) -> Iterator[Step]:
+    """Steps for distances that are computed: no block has more than about _BLOCK_ELEMENTS of them.
+
+    A gallery that is small enough comes as one block. From a larger one, the images of the queries' identities come
+    first: the distances of all matches are known then, and the rest is counted as it passes by, ``step`` images at a
+    time. Queries of an identity go together, so that the first block is small. Queries without a match stay out.
+    """
+    gallery, queries = len(labels.gallery_ids), np.flatnonzero(has_match(labels))
+    size = min(_QUERIES, _BLOCK_ELEMENTS // gallery)
+    if 4 * size >= _QUERIES:
+        return _in_turn(queries, size)
+    return _by_identity(labels, queries, step)
+
+
+def _in_turn(queries: Int64[np.ndarray, " q"], size: int) -> Iterator[Step]:
+    return (Step(queries[start:start + size], slice(None), []) for start in range(0, len(queries), size))
+
+
+def _by_identity(labels: Labels, queries: Int64[np.ndarray, " q"], step: int) -> Iterator[Step]:
+    index = IdentityIndex(labels)
+    queries = queries[np.argsort(labels.query_ids[queries], kind="stable")]
+    counts, ids = index.counts()[queries], labels.query_ids[queries]
+    new = np.r_[True, ids[1:] != ids[:-1]]
+    later = split(slice(None), step, len(labels.gallery_ids))
+    start = images = 0
+    for stop in range(len(queries) + 1):
+        more = counts[stop] if stop < len(queries) and new[stop] else 0
+        full = stop - start >= _QUERIES or (images + more) * (stop - start + 1) > _BLOCK_ELEMENTS
+        if stop > start and (full or stop == len(queries)):
+            some = queries[start:stop]
+            yield Step(some, index.items(some), later)
+            start, images = stop, 0
+            more = counts[stop] if stop < len(queries) else 0
+        images += more
+
+
+def _place(block: Block, pairs: Pairs, first: np.ndarray | slice, later: list[slice], gallery: int
+           ) -> tuple[np.ndarray, Int64[np.ndarray, " p"]]:
+    """The distance of each pair, and how many gallery images stand before it; 0 for junk, whose place nobody asks."""
+    columns, distances = np.arange(gallery)[first], _countable(block(first))
+    values = values_at(distances, pairs.rows, np.searchsorted(columns, pairs.items))
+    matches = tuple(part[~pairs.junk] for part in (pairs.rows, pairs.items, values))
+    before = count_nearer(distances, columns, *matches)
+    for part in later:
+        others = np.arange(gallery)[part]
+        distances = _countable(block(part))
+        distances[:, np.searchsorted(others, columns[(columns >= part.start) & (columns < part.stop)])] = np.nan
+        before += count_nearer(distances, others, *matches)
+    places = np.zeros(len(pairs.rows), np.int64)
+    places[~pairs.junk] = before
+    return values, places
+
+
+def _countable(distances: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    """In a type that compares fast: an array, or a tensor on a GPU."""
+    if distances.dtype in (np.bool_, torch.bool):
+        distances = distances.view(np.uint8 if isinstance(distances, np.ndarray) else torch.uint8)
+    if distances.dtype in (torch.float16, torch.bfloat16):
+        distances = distances.float()
+    if isinstance(distances, Tensor):
+        return distances if distances.is_cuda else distances.numpy()
+    return distances.astype(np.float32) if distances.dtype == np.float16 else distances
+
+
+def _score(pairs: Pairs, values: np.ndarray, before: Int64[np.ndarray, " p"], average_precision: str
+           ) -> tuple[Int64[np.ndarray, " c"], Float64[np.ndarray, "2 c"]]:
+    """The rank of the first match, and AP and INP, of each query that the pairs have."""
+    nearest = np.lexsort((pairs.items, values, pairs.rows))
+    junk = pairs.junk[nearest]
+    rows = np.unique(pairs.rows, return_inverse=True)[1]  # ascending, as the order by distance stays within a query
+    junk_so_far = np.cumsum(junk)
+    ends = np.cumsum(np.bincount(rows))
+    junk_so_far -= np.r_[0, junk_so_far[ends[:-1] - 1]][rows]
+    ranks, rows = (before[nearest] + 1 - junk_so_far)[~junk], rows[~junk]
+    matches = np.bincount(rows)
     last = np.cumsum(matches) - 1
     first = last - matches + 1
     so_far = np.arange(len(rows)) - first[rows] + 1
     precisions = so_far / ranks
     if average_precision == "trapezoid":
-        before = np.where(ranks > 1, (so_far - 1) / np.maximum(ranks - 1, 1), 1.0)
-        precisions = (precisions + before) / 2
-    return _Scores(
-        first_ranks=ranks[first],
-        average_precisions=np.bincount(rows, weights=precisions, minlength=len(distances)) / matches,
-        inverse_negative_penalties=matches / ranks[last],
-    )
+        precisions = (precisions + np.where(ranks > 1, (so_far - 1) / np.maximum(ranks - 1, 1), 1.0)) / 2
+    return ranks[first], np.stack([np.bincount(rows, weights=precisions) / matches, matches / ranks[last]])
 
 
-def _count_so_far(
-    flags: Bool[np.ndarray, " n"], rows: Int64[np.ndarray, " n"], count: int
-) -> Int64[np.ndarray, " n"]:
-    """How many flags of its row are set up to each place; ``rows`` is sorted, its values below ``count``."""
-    in_row = np.bincount(rows, weights=flags, minlength=count).astype(np.int64)
-    return np.cumsum(flags) - (np.cumsum(in_row) - in_row)[rows]
+def gallery_step(channels: int) -> int:
+    """How many gallery images are compared at a time."""
+    return min(max(_FEATURE_ELEMENTS // channels, 1024), _BLOCK_ELEMENTS // _QUERIES)
 
 
-def _distances(query: Tensor, gallery: Tensor, metric: str) -> Float64[np.ndarray, "c g"]:
-    """Distances (if Euclidean, squared: they rank alike) in float64, the gallery converted in blocks."""
-    query = _prepared(query, metric)
-    blocks = []
-    for block in gallery.split(_GALLERY_ROWS):
-        block = _prepared(block, metric)
-        products = query @ block.T
+def split(columns: Int64[np.ndarray, " b"] | slice, size: int, gallery: int) -> list[Tensor | slice]:
+    """Indices in pieces; slices stay slices, which cost no copy."""
+    if isinstance(columns, slice):
+        start, stop, _ = columns.indices(gallery)
+        return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]
+    return list(torch.from_numpy(columns).split(size))
+
+
+def joined(blocks: list[Tensor]) -> Tensor:
+    return torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
+
+
+def _order(query: Float[Tensor, "c d"], gallery: Float[Tensor, "b d"], scales: Float[Tensor, " b"], metric: str
+           ) -> Float[Tensor, "c b"]:
+    """Numbers that rank as the distances do: minus the cosine, or the squared distance less the query's square."""
+    with full_precision(query.device):
         if metric == "cosine":
-            blocks.append(1 - products)
-        else:
-            blocks.append(query.square().sum(1, keepdim=True) + block.square().sum(1) - 2 * products)
-    return torch.cat(blocks, dim=1).cpu().numpy()
+            return (query @ gallery.T).mul_(scales)
+        return torch.addmm(scales, query, gallery.T, alpha=-2)
 
 
-def _prepared(features: Tensor, metric: str) -> Tensor:
-    features = features.double()
-    if metric == "cosine":
-        return features / features.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    return features
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products of float32 are made in float32 here, also under autocast, and where TF32 or bfloat16 was allowed."""
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
-def row_chunks(queries: int, gallery: int) -> Iterator[slice]:
-    """Rows that are ranked together."""
-    size = min(max(_CHUNK_ELEMENTS // gallery, 16), 1024)
-    return (slice(start, start + size) for start in range(0, queries, size))
+def _scales(features: Tensor, side: str, metric: str, kind: torch.dtype) -> Float[Tensor, " n"]:
+    """Of each vector, for cosines the inverse length (large, not infinite, for zeros), else the squared length."""
+    squares = torch.cat([part.double().square().sum(1) for part in features.split(_rows_of(features, 8))])
+    largest = torch.finfo(kind).max
+    sizes = squares.sqrt() if metric == "cosine" else squares
+    if not (sizes < largest / 4).all():  # not so for NaN
+        raise MatlibError(f"{side} features are so large that their distances overflow {kind}; divide them by their "
+                          "length")
+    return (1 / sizes).clamp(max=largest).to(kind) if metric == "cosine" else sizes.to(kind)
 
 
-def _select(labels: _Labels, rows: slice, valid: np.ndarray) -> _Labels:
-    """The labels of a chunk's valid queries."""
-    chosen = valid[rows]
-    return labels._replace(
-        query_ids=labels.query_ids[rows][chosen], query_cameras=labels.query_cameras[rows][chosen]
-    )
-
-
-def _has_match(labels: _Labels) -> Bool[np.ndarray, " q"]:
-    """Whether the gallery has the query's identity under another camera."""
-    pairs = np.unique(np.stack([labels.gallery_ids, labels.gallery_cameras], axis=1), axis=0)
-    cameras = _count_in(pairs[:, 0], labels.query_ids)
-    codes = np.concatenate([pairs, np.stack([labels.query_ids, labels.query_cameras], axis=1)])
-    code = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
-    own = np.isin(code[len(pairs) :], code[: len(pairs)])
-    return cameras > own
-
-
-def _count_in(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How often each of ``wanted`` is among the sorted ``values``."""
-    return np.searchsorted(values, wanted, side="right") - np.searchsorted(values, wanted, side="left")
-
-
-def _why_unmatched(labels: _Labels) -> str:
-    known = np.isin(labels.query_ids, labels.gallery_ids)
-    if known.all():
-        return (
-            "every match of every query is from the query's own camera: the protocol drops such gallery"
-            " images, so give the true camera of each image, or, where there are no cameras, 0 to queries and"
-            " 1 to the gallery"
-        )
-    if not known.any():
-        return (
-            "no query has a match: not one identity of the queries is in the gallery; check that both come"
-            " from one set"
-        )
-    return (
-        f"no query has a match: the identities of {(~known).sum()} queries are not in the gallery, and those"
-        f" of the other {known.sum()} are there from the query's own camera only, which the protocol drops"
-    )
-
-
-def checked_labels(
-    query_ids: Array, gallery_ids: Array, query_cameras: Array, gallery_cameras: Array
-) -> _Labels:
-    labels = _Labels(
-        _integers(query_ids, "query_ids"),
-        _integers(gallery_ids, "gallery_ids"),
-        _integers(query_cameras, "query_cameras"),
-        _integers(gallery_cameras, "gallery_cameras"),
-    )
-    for side, ids, cameras in (
-        ("query", labels.query_ids, labels.query_cameras),
-        ("gallery", labels.gallery_ids, labels.gallery_cameras),
-    ):
-        if not len(ids):
-            raise MatlibError(f"the {side} side is empty: there is nothing to rank")
-        if len(ids) != len(cameras):
-            raise MatlibError(f"{side}_ids has {len(ids)} values, but {side}_cameras has {len(cameras)}")
-    return labels
-
-
-def _integers(values: Array, name: str) -> Int64[np.ndarray, " n"]:
-    array = _to_numpy(values)
-    if array.ndim != 1:
-        raise MatlibError(f"{name} is to be one-dimensional, but has the shape {array.shape}")
-    if array.size and array.dtype.kind not in "iu":
-        raise MatlibError(f"{name} is to hold integers, but its type is {array.dtype}")
-    return array.astype(np.int64)
+def _rows_of(features: Tensor, fraction: int) -> int:
+    return max(_FEATURE_ELEMENTS // fraction // features.shape[1], 1)
 
 
 def _checked_features(features: Array, count: int, side: str) -> Tensor:
     tensor = features.detach() if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
     if tensor.ndim != 2 or len(tensor) != count or not tensor.shape[1]:
-        raise MatlibError(
-            f"{side} features have the shape {tuple(tensor.shape)}, but there are {count} {side} images: the"
-            f" shape is to be ({count}, channels)"
-        )
-    if not torch.isfinite(tensor).all():
-        raise MatlibError(
-            f"{side} features are not all finite, so they have no distances: look at the model's output"
-        )
+        raise MatlibError(f"{side} features have the shape {tuple(tensor.shape)}, but there are {count} {side} images: "
+                          f"the shape is to be ({count}, channels)")
+    if tensor.is_complex():
+        raise MatlibError(f"{side} features are to be real numbers, but their type is {tensor.dtype}")
+    if not all(torch.isfinite(part).all() for part in tensor.split(_rows_of(tensor, 1))):
+        raise MatlibError(f"{side} features are not all finite, so they have no distances: look at the model's output")
     return tensor
 
 
@@ -334,17 +364,6 @@ def _check_options(max_rank: int, average_precision: str, unmatched: str) -> Non
     if max_rank < 1:
         raise MatlibError(f"max_rank is 1 or more; got {max_rank}")
     if average_precision not in AVERAGE_PRECISIONS:
-        raise MatlibError(
-            f"average_precision is one of {', '.join(AVERAGE_PRECISIONS)}; got {average_precision!r}"
-        )
+        raise MatlibError(f"average_precision is one of {', '.join(AVERAGE_PRECISIONS)}; got {average_precision!r}")
     if unmatched not in UNMATCHED:
         raise MatlibError(f"unmatched is one of {', '.join(UNMATCHED)}; got {unmatched!r}")
-
-
-def _to_numpy(values: Array) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach()
-        if values.dtype == torch.bfloat16:  # unknown to NumPy; float32 holds all its values
-            values = values.float()
-        return values.cpu().numpy()
-    return np.asarray(values)

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from matlib.errors import MatlibError
-from matlib.evaluation.ranking import Array, METRICS, RankingMetrics, checked_labels, evaluate_chunks, row_chunks
-
-_GALLERY_ROWS = 1 << 13  # gallery descriptors that are normalised at a time
+from matlib.evaluation.labels import Array, checked_labels
+from matlib.evaluation.ranking import (METRICS, Block, RankingMetrics, full_precision, gallery_step, joined, plan,
+                                       score_blocks, split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +86,14 @@ def evaluate_parts(query: PartDescriptors, gallery: PartDescriptors, query_ids: 
         if len(descriptors) != len(ids):
             raise MatlibError(f"there are {len(descriptors)} {side} descriptors, but {len(ids)} {side}_ids")
 
-    def distances(rows: slice) -> np.ndarray:
-        some = _normalised(query, rows, kind)
-        blocks = (_normalised(gallery, slice(start, start + _GALLERY_ROWS), kind)
-                  for start in range(0, len(gallery), _GALLERY_ROWS))
-        return torch.cat([_between(some, block, metric) for block in blocks], dim=1).cpu().numpy()
+    step = gallery_step(query.parts[0].numel())
 
-    chunks = (distances(rows) for rows in row_chunks(len(query), len(gallery)))
-    return evaluate_chunks(chunks, labels, max_rank, average_precision, unmatched)
+    def block_of(queries: np.ndarray) -> Block:
+        some = _normalised(query, torch.from_numpy(queries), kind)
+        return lambda columns: joined([_between(some, _normalised(gallery, part, kind), metric)
+                                       for part in split(columns, step, len(gallery))])
+
+    return score_blocks(block_of, labels, plan(labels, step), max_rank, average_precision, unmatched)
 
 
 class _Normalised(NamedTuple):
@@ -102,7 +102,7 @@ class _Normalised(NamedTuple):
     roots: Float[Tensor, "n k"]  # of the visibilities
 
 
-def _normalised(descriptors: PartDescriptors, rows: slice, kind: torch.dtype) -> _Normalised:
+def _normalised(descriptors: PartDescriptors, rows: slice | Tensor, kind: torch.dtype) -> _Normalised:
     parts, whole = descriptors.parts[rows].to(kind), descriptors.global_features
     whole = parts.new_empty(len(parts), 0) if whole is None else whole[rows].to(kind)
     eps = torch.finfo(kind).tiny
@@ -113,6 +113,11 @@ def _normalised(descriptors: PartDescriptors, rows: slice, kind: torch.dtype) ->
 def _between(query: _Normalised, gallery: _Normalised, metric: str) -> Float[Tensor, "q g"]:
     """Distances of all pairs, on the queries' device."""
     gallery = _Normalised(*(tensor.to(query.parts.device) for tensor in gallery))
+    with full_precision(query.parts.device):
+        return _weighted_mean(query, gallery, metric)
+
+
+def _weighted_mean(query: _Normalised, gallery: _Normalised, metric: str) -> Float[Tensor, "q g"]:
     has_global = query.whole.shape[1] > 0
     weights = query.roots @ gallery.roots.T + int(has_global)
     if metric == "cosine":  # as the cosines are products, their weighted sum is one product of longer vectors

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from matlib.errors import MatlibError
 from matlib.evaluation import RankingMetrics, evaluate, evaluate_features
-from matlib.evaluation import ranking
+from matlib.evaluation import counting, ranking
+from matlib.evaluation.labels import checked_labels, has_match
 
 
 def slow_metrics(
@@ -92,11 +93,10 @@ def random_case(seed=0, queries=60, gallery=211, channels=9):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("average_precision", ["plain", "trapezoid"])
-def test_features_rank_as_their_distances(metric, average_precision, monkeypatch):
-    monkeypatch.setattr(
-        ranking, "_CHUNK_ELEMENTS", 1
-    )  # 16 queries at a time: four chunks, the last one shorter
-    monkeypatch.setattr(ranking, "_GALLERY_ROWS", 50)
+@pytest.mark.parametrize("elements", [1 << 23, 256 * 40])  # the gallery as one block; in blocks of 40
+def test_features_rank_as_their_distances(metric, average_precision, elements, monkeypatch):
+    monkeypatch.setattr(ranking, "_BLOCK_ELEMENTS", elements)
+    monkeypatch.setattr(ranking, "_MATRIX_ELEMENTS", 211 * 16)  # 16 queries at a time, the last chunk shorter
     query, gallery, labels = random_case()
     if metric == "cosine":
         distances = [[1 - q @ g / np.linalg.norm(q) / np.linalg.norm(g) for g in gallery] for q in query]
@@ -168,7 +168,7 @@ def test_unmatched_queries_are_skipped_or_count_zero():
 
 
 def test_a_chunk_of_unmatched_queries(monkeypatch):
-    monkeypatch.setattr(ranking, "_CHUNK_ELEMENTS", 1)  # 16 queries at a time
+    monkeypatch.setattr(ranking, "_MATRIX_ELEMENTS", 32)  # 16 queries at a time
     query_ids = [9] * 16 + [1] + [9] * 32
     metrics = evaluate(np.zeros((49, 2)), query_ids, [1, 2], [0] * 49, [1, 1])
     assert metrics.mAP == 1 and metrics.valid_queries.nonzero()[0].tolist() == [16]
@@ -224,6 +224,9 @@ def test_bad_input_is_refused_in_a_sentence(change, sentence):
         ({"query_features": np.full((2, 4), np.nan)}, "query features are not all finite"),
         ({"query_features": np.ones((2, 5))}, "5 channels and gallery features 4"),
         ({"gallery_features": np.ones((2, 4))}, "there are 3 gallery images"),
+        ({"gallery_features": np.full((3, 4), 2e38, np.float32), "query_features": np.ones((2, 4), np.float32)},
+         "so large that their distances overflow"),
+        ({"query_features": np.ones((2, 4), complex)}, "real numbers"),
     ],
 )
 def test_bad_features_are_refused_in_a_sentence(change, sentence):
@@ -239,3 +242,86 @@ def test_a_feature_of_zeros_is_at_distance_1():
     query, gallery = [[1.0, 0.0]], [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     metrics = evaluate_features(query, gallery, [1], [2, 1, 3], [0], [1, 1, 1])
     assert metrics.mAP == 0.5
+
+
+@settings(max_examples=150, deadline=None)
+@given(rankings(), st.integers(1, 5), st.booleans(), st.sampled_from([1, 4, 100]), st.sampled_from([0, 1, 4]))
+def test_blocks_of_the_gallery_count_as_the_whole(ranking_case, step, on_device, near, far):
+    """Any cut of the gallery, any thresholds of the short cuts, and the tensor's way, which GPUs go."""
+    distances, labels = ranking_case
+    expected = slow_metrics(distances, *labels, 50, "plain", "skip")
+    if expected is None:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_NEAR", near)
+        patch.setattr(counting, "_FAR", far)
+        patch.setattr(counting, "_TIED_ELEMENTS", 20)
+        patch.setattr(ranking, "_BLOCK_ELEMENTS", 8)
+        if on_device:
+            patch.setattr(ranking, "_countable", lambda block: torch.from_numpy(block))
+        checked = checked_labels(*labels)
+        plan = ranking.plan(checked, step)
+        metrics = ranking.score_blocks(lambda queries: lambda columns: distances[queries][:, columns], checked, plan,
+                                       50, "plain", "skip")
+    assert_equal(metrics, expected)
+
+
+def test_a_step_has_all_images_of_its_queries_first_and_the_whole_gallery_later(monkeypatch):
+    monkeypatch.setattr(ranking, "_BLOCK_ELEMENTS", 300)
+    labels = checked_labels(*random_case()[2])
+    steps = list(ranking.plan(labels, 50))
+    queries = np.concatenate([step.queries for step in steps])
+    assert sorted(queries) == np.flatnonzero(has_match(labels)).tolist() and len(steps) > 3
+    for step in steps:
+        assert np.array_equal(step.first, np.flatnonzero(np.isin(labels.gallery_ids, labels.query_ids[step.queries])))
+        assert len(step.first) * len(step.queries) <= 300
+        assert np.array_equal(np.concatenate([np.arange(211)[part] for part in step.later]), np.arange(211))
+
+
+def test_the_number_of_threads_changes_nothing():
+    labels = random_case()[2]
+    distances = np.random.default_rng(3).normal(size=(60, 211)).astype(np.float32)
+    before, threads = evaluate(distances, *labels), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ranking, "_MATRIX_ELEMENTS", 2 * 211)
+            assert_same(evaluate(distances, *labels), before)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_results_by_query():
+    case = ([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [3.0, 2.0, 1.0]], [1, 9, 2], [1, 2, 2], [0, 0, 0], [1, 1, 1])
+    skip, zero = evaluate(*case).per_query(), evaluate(*case, unmatched="zero").per_query()
+    assert skip.index.tolist() == [0, 2] and zero.index.tolist() == [0, 1, 2]
+    assert skip.first_rank.tolist() == [1, 1] and zero.AP.tolist() == [1, 0, 1] and zero.INP.tolist() == [1, 0, 1]
+    assert np.isnan(zero.first_rank[1])
+    for frame, metrics in ((skip, evaluate(*case)), (zero, evaluate(*case, unmatched="zero"))):
+        assert (frame.AP.mean(), frame.INP.mean()) == (metrics.mAP, metrics.mINP)
+        assert (frame.first_rank <= 1).mean() == metrics.rank(1)
+
+
+def test_float32_features_are_compared_in_float32_whatever_was_allowed():
+    """Also under autocast and where TF32 or bfloat16 products were allowed."""
+    query, gallery, labels = random_case(channels=64)
+    query, gallery = (torch.from_numpy(side).float() for side in (query, gallery))
+    expected = evaluate_features(query, gallery, *labels)
+    exact = evaluate_features(query.double(), gallery.double(), *labels)
+    assert expected.mAP == pytest.approx(exact.mAP, abs=1e-4)
+    allowed = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", torch.bfloat16):
+            assert_same(evaluate_features(query, gallery, *labels), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+
+
+def test_the_length_of_features_changes_no_cosine():
+    query, gallery, labels = random_case()
+    scales = np.random.default_rng(0).choice([1e-25, 1.0, 1e25], (len(gallery), 1))
+    assert_equal(evaluate_features(query.astype(np.float32), (gallery * scales).astype(np.float32), *labels),
+                 slow_metrics(1 - query @ (gallery / np.linalg.norm(gallery, axis=1, keepdims=True)).T, *labels, 50,
+                              "plain", "skip"))

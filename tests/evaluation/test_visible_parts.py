@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matlib.errors import MatlibError
 from matlib.evaluation import PartDescriptors, evaluate, evaluate_features, evaluate_parts, part_distances
-from matlib.evaluation import visible_parts
+from matlib.evaluation import ranking
 
 
 def slow_distance(a, b, metric):
@@ -32,9 +32,9 @@ def slow_distance(a, b, metric):
     return math.fsum(terms) / math.fsum(weights) if math.fsum(weights) else math.inf
 
 
-def random_parts(generator, n, k=3, d=4, e=5):
+def random_parts(generator, n, k=3, d=4, e=5, zeros=0.1):
     """A third of the parts hidden, some in between, some vectors of zeros; global vectors where e > 0."""
-    parts = generator.normal(size=(n, k, d)) * (generator.random((n, k, 1)) > 0.1)
+    parts = generator.normal(size=(n, k, d)) * (generator.random((n, k, 1)) > zeros)
     visibilities = (generator.random((n, k)) * 1.5 - 0.5).clip(0, 1)
     visibilities[0] = 0
     return PartDescriptors(parts, visibilities, generator.normal(size=(n, e)) if e else None)
@@ -84,9 +84,9 @@ def test_all_visible_parts_of_one_length_are_the_descriptor_as_a_whole():
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("e", [0, 5])
 def test_blocks_rank_as_the_whole_matrix(metric, e, monkeypatch):
-    monkeypatch.setattr(visible_parts, "_GALLERY_ROWS", 50)
+    monkeypatch.setattr(ranking, "_BLOCK_ELEMENTS", 256 * 20)  # blocks of 20 gallery images
     generator = np.random.default_rng(2)
-    query, gallery = random_parts(generator, 70, e=e), random_parts(generator, 211, e=e)
+    query, gallery = (random_parts(generator, n, e=e, zeros=0) for n in (70, 211))
     labels = [generator.integers(0, high, n) for n, high in ((70, 30), (211, 25), (70, 3), (211, 3))]
     options = dict(max_rank=20, average_precision="trapezoid", unmatched="zero")
     one = evaluate_parts(query, gallery, *labels, metric=metric, **options)
