@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .colours import LOWER_ODDS, OUTER_ODDS, RAIN_ODDS, SKIRT_ODDS
+from .colours import OUTER_ODDS, RAIN_ODDS
 
 GRAPHIC = ("logo", "badge", "disc", "text", "text", "print", "number")
 WOVEN = ("checks", "plaid", "plaid", "vertical", "pinstripe", "windowpane", "floral", "dots")
@@ -50,7 +50,10 @@ TOPS: dict[str, TopCut] = {
         (-0.02, 0.06), hood=True, trims=("cuffs", "kangaroo", "strings"),
     ),
     "sweatshirt": TopCut((1.93,), (*GRAPHIC, *BLOCKS), 0.35, (0.016, 0.025), (0.0, 0.02), trims=("cuffs",)),
-    "blouse": TopCut((1.9, 0.9, 0.6), ("floral", "floral", "dots", "leopard", "vertical", "gradient"), 0.35, neck=(0.03, 0.1)),
+    "blouse": TopCut(
+        (1.9, 0.9, 0.6), ("floral", "floral", "dots", "leopard", "vertical", "gradient"), 0.35,
+        neck=(0.03, 0.1),
+    ),
     "tunic": TopCut((1.9, 1.2, 0.6), ("floral", "zigzag", "plaid", "batik", "dots"), 0.4, hem=(-0.2, -0.1)),
 }
 TOP_SEASON = {
@@ -59,8 +62,14 @@ TOP_SEASON = {
         False: {"t-shirt": 46, "tank top": 6, "shirt": 20, "polo": 16, "long sleeve": 6},
     },
     "mild": {
-        True: {"t-shirt": 14, "long sleeve": 18, "shirt": 10, "blouse": 16, "sweater": 12, "hoodie": 10, "sweatshirt": 8, "tunic": 8},
-        False: {"t-shirt": 18, "long sleeve": 14, "shirt": 20, "polo": 6, "sweater": 12, "hoodie": 18, "sweatshirt": 12},
+        True: {
+            "t-shirt": 14, "long sleeve": 18, "shirt": 10, "blouse": 16, "sweater": 12, "hoodie": 10,
+            "sweatshirt": 8, "tunic": 8,
+        },
+        False: {
+            "t-shirt": 18, "long sleeve": 14, "shirt": 20, "polo": 6, "sweater": 12, "hoodie": 18,
+            "sweatshirt": 12,
+        },
     },
     "winter": {
         True: {"sweater": 34, "turtleneck": 20, "hoodie": 14, "long sleeve": 14, "shirt": 8, "blouse": 6},
@@ -90,25 +99,43 @@ class OuterCut:
 OUTERS: dict[str, OuterCut] = {
     "jacket": OuterCut((0.02, 0.10), (0.014, 0.02), ("plain", "plain", "sleeves", "yoke", "panels", "band"), 0.4, 0.3),
     "bomber": OuterCut((0.06, 0.12), (0.018, 0.026), ("plain", "plain", "sleeves"), 0.4, trims=("zip", "cuffs")),
-    "track jacket": OuterCut((0.04, 0.1), (0.011, 0.016), ("yoke", "panels", "plain"), 0.3, 0.2, trims=("zip", "arm stripes")),
-    "denim jacket": OuterCut((0.06, 0.12), (0.013, 0.018), open=0.6, collar=True, trims=("buttons", "pockets"), denim=True),
+    "track jacket": OuterCut(
+        (0.04, 0.1), (0.011, 0.016), ("yoke", "panels", "plain"), 0.3, 0.2, trims=("zip", "arm stripes"),
+    ),
+    "denim jacket": OuterCut(
+        (0.06, 0.12), (0.013, 0.018), open=0.6, collar=True, trims=("buttons", "pockets"), denim=True,
+    ),
     "leather jacket": OuterCut((0.06, 0.12), (0.014, 0.02), open=0.5, collar=True, gloss=0.2),
     "puffer": OuterCut((-0.02, 0.08), (0.028, 0.04), ("quilt", "quilt", "diamond quilt"), 0.25, 0.5),
     "gilet": OuterCut((0.02, 0.10), (0.022, 0.032), ("quilt", "diamond quilt", "plain"), 0.4, sleeveless=True),
-    "high-vis vest": OuterCut((0.02, 0.08), (0.014, 0.018), open=0.3, sleeveless=True, trims=("zip", "bands"), odds={"lime": 3, "orange": 2}),
+    "high-vis vest": OuterCut(
+        (0.02, 0.08), (0.014, 0.018), open=0.3, sleeveless=True, trims=("zip", "bands"),
+        odds={"lime": 3, "orange": 2},
+    ),
     "blazer": OuterCut(
         (-0.06, 0.0), (0.012, 0.016), ("plain", "plain", "plain", "pinstripe", "windowpane"), 0.35,
         trims=("lapels", "two buttons", "pocket"),
     ),
-    "cardigan": OuterCut((-0.12, 0.06), (0.012, 0.018), ("rib", "cable", "plain", "uneven stripes"), 0.7, trims=("buttons", "cuffs")),
-    "parka": OuterCut((-0.3, -0.12), (0.024, 0.034), ("plain",) * 8 + ("yoke", "yoke", "camo"), 0.3, 0.9, trims=("zip", "flaps")),
+    "cardigan": OuterCut(
+        (-0.12, 0.06), (0.012, 0.018), ("rib", "cable", "plain", "uneven stripes"), 0.7,
+        trims=("buttons", "cuffs"),
+    ),
+    "parka": OuterCut(
+        (-0.3, -0.12), (0.024, 0.034), ("plain",) * 8 + ("yoke", "yoke", "camo"), 0.3, 0.9,
+        trims=("zip", "flaps"),
+    ),
     "long puffer": OuterCut((-0.42, -0.2), (0.028, 0.038), ("quilt",), 0.2, 0.6),
     "coat": OuterCut(
         (-0.45, -0.2), (0.018, 0.026), ("plain", "plain", "plain", "checks", "windowpane"), 0.4, collar=True,
         trims=("lapels", "two buttons", "flaps"),
     ),
-    "trench coat": OuterCut((-0.45, -0.25), (0.016, 0.022), open=0.25, collar=True, trims=("lapels", "double buttons", "belt"), odds={"beige": 5, "khaki": 3, "camel": 2, "black": 2, "navy": 2}),
-    "raincoat": OuterCut((-0.35, -0.02), (0.02, 0.03), open=0.2, hood=1.0, trims=("zip", "flaps"), odds=RAIN_ODDS, gloss=0.18),
+    "trench coat": OuterCut(
+        (-0.45, -0.25), (0.016, 0.022), open=0.25, collar=True, trims=("lapels", "double buttons", "belt"),
+        odds={"beige": 5, "khaki": 3, "camel": 2, "black": 2, "navy": 2},
+    ),
+    "raincoat": OuterCut(
+        (-0.35, -0.02), (0.02, 0.03), open=0.2, hood=1.0, trims=("zip", "flaps"), odds=RAIN_ODDS, gloss=0.18,
+    ),
 }
 OUTER_SEASON = {
     "summer": {"none": 88, "denim jacket": 3, "cardigan": 3, "blazer": 3, "high-vis vest": 2, "jacket": 1},
@@ -117,7 +144,8 @@ OUTER_SEASON = {
         "high-vis vest": 2, "blazer": 5, "cardigan": 7, "raincoat": 3, "trench coat": 3,
     },
     "winter": {
-        "none": 6, "jacket": 10, "bomber": 7, "leather jacket": 5, "puffer": 20, "gilet": 4, "parka": 14, "long puffer": 8,
+        "none": 6, "jacket": 10, "bomber": 7, "leather jacket": 5, "puffer": 20, "gilet": 4, "parka": 14,
+        "long puffer": 8,
         "coat": 16, "trench coat": 3, "raincoat": 3, "high-vis vest": 2,
     },
 }
@@ -144,7 +172,10 @@ TROUSERS: dict[str, LegCut] = {
     "joggers": LegCut(0.013, 0.006, (-0.735, -0.71), trims=("side stripe", "leg cuffs")),
     "cargo": LegCut(0.016, 0.022, patterns=("plain", "plain", "plain", "camo"), trims=("leg pockets",)),
     "leggings": LegCut(0.001, 0.0, (-0.73, -0.55), patterns=("plain", "plain", "plain", "panels", "camo")),
-    "shorts": LegCut(0.015, 0.022, (-0.36, -0.2), denim=0.25, patterns=("plain", "plain", "plain", "plaid", "camo", "floral"), trims=("fly",)),
+    "shorts": LegCut(
+        0.015, 0.022, (-0.36, -0.2), denim=0.25,
+        patterns=("plain", "plain", "plain", "plaid", "camo", "floral"), trims=("fly",),
+    ),
     "sport shorts": LegCut(0.017, 0.026, (-0.33, -0.16), trims=("side stripe",)),
 }
 SKIRTS = {  # lengths (heights of the hem), flare at the hem in metres, pleats around
@@ -163,7 +194,8 @@ LOWER_SEASON = {
     "summer": {
         True: {
             "slim": 12, "wide": 10, "straight": 6, "leggings": 7, "shorts": 16, "sport shorts": 4, "flared skirt": 8,
-            "pleated skirt": 6, "long skirt": 5, "pencil skirt": 3, "short dress": 9, "flared dress": 8, "long dress": 6,
+            "pleated skirt": 6, "long skirt": 5, "pencil skirt": 3, "short dress": 9, "flared dress": 8,
+            "long dress": 6,
         },
         False: {"shorts": 34, "sport shorts": 14, "straight": 16, "slim": 10, "chinos": 14, "joggers": 4, "cargo": 6},
     },
@@ -175,11 +207,13 @@ LOWER_SEASON = {
         False: {"straight": 34, "slim": 20, "chinos": 20, "joggers": 12, "cargo": 8, "wide": 4, "shorts": 4},
     },
     "winter": {
-        True: {"slim": 28, "straight": 22, "wide": 12, "leggings": 16, "joggers": 5, "pencil skirt": 4, "pleated skirt": 4, "flared dress": 4},
+        True: {
+            "slim": 28, "straight": 22, "wide": 12, "leggings": 16, "joggers": 5, "pencil skirt": 4,
+            "pleated skirt": 4, "flared dress": 4,
+        },
         False: {"straight": 40, "slim": 22, "chinos": 18, "joggers": 11, "cargo": 8},
     },
 }
-LOWER_COLOURS = {**dict.fromkeys(TROUSERS, LOWER_ODDS), **dict.fromkeys(SKIRTS, SKIRT_ODDS)}
 SHOES = {
     "summer": {"sneakers": 50, "sandals": 20, "leather shoes": 10, "canvas shoes": 16},
     "mild": {"sneakers": 58, "leather shoes": 20, "ankle boots": 12, "canvas shoes": 10},
@@ -187,8 +221,14 @@ SHOES = {
 }
 OUTER_COLOURS = {name: cut.odds or OUTER_ODDS for name, cut in OUTERS.items()}
 HAIR = {
-    True: {"short": 6, "bob": 12, "thick": 5, "bun": 13, "top knot": 5, "mid": 16, "long": 20, "tail": 14, "braid": 5, "two braids": 4, "afro": 6},
-    False: {"bald": 8, "cropped": 16, "short": 40, "thick": 22, "undercut": 6, "mid": 3, "top knot": 2, "tail": 2, "afro": 6, "long": 1},
+    True: {
+        "short": 6, "bob": 12, "thick": 5, "bun": 13, "top knot": 5, "mid": 16, "long": 20, "tail": 14,
+        "braid": 5, "two braids": 4, "afro": 6,
+    },
+    False: {
+        "bald": 8, "cropped": 16, "short": 40, "thick": 22, "undercut": 6, "mid": 3, "top knot": 2, "tail": 2,
+        "afro": 6, "long": 1,
+    },
 }
 HEADWEAR = {
     "summer": {"none": 76, "cap": 16, "brim": 6, "bucket": 4},

@@ -49,14 +49,15 @@ TOP_ODDS = _odds(
     "pink 3 green 2 teal 2 brown 2 khaki 2 mint 1 yellow 1 mustard 1 orange 1 lilac 1 purple 1"
 )
 OUTER_ODDS = _odds(
-    "black 28 navy 17 charcoal 11 grey 8 olive 7 beige 6 camel 5 khaki 4 brown 4 burgundy 2 red 2 blue 2 green 2 cream 2 "
-    "white 1 teal 1 mustard 1 pink 1 yellow 1 orange 1 lilac 1"
+    "black 28 navy 17 charcoal 11 grey 8 olive 7 beige 6 camel 5 khaki 4 brown 4 burgundy 2 red 2 blue 2 green 2 "
+    "cream 2 white 1 teal 1 mustard 1 pink 1 yellow 1 orange 1 lilac 1"
 )
 LOWER_ODDS = _odds(
     "black 20 navy 9 charcoal 9 grey 7 beige 7 khaki 5 olive 4 brown 3 white 3 cream 2 burgundy 1 blue 1 camel 1"
 )
 SKIRT_ODDS = _odds(
-    "black 14 navy 8 grey 5 charcoal 4 beige 4 white 4 burgundy 3 olive 2 camel 3 red 2 pink 2 sky 2 mustard 2 green 2 teal 2"
+    "black 14 navy 8 grey 5 charcoal 4 beige 4 white 4 burgundy 3 olive 2 camel 3 red 2 pink 2 sky 2 mustard 2 "
+    "green 2 teal 2"
 )
 SUIT_ODDS = _odds("navy 9 charcoal 8 black 6 grey 5 beige 1 brown 1")
 RAIN_ODDS = _odds("yellow 6 navy 5 olive 3 black 3 red 2 teal 2 lilac 1 orange 1")

@@ -66,6 +66,8 @@ class Dresser:
         faces = topology.faces[topology.touching(np.minimum(*clip)[ids] > 0)]
         used = np.zeros(len(ids), bool)
         used[faces] = True
+        if not len(faces):
+            return
         faces = (np.cumsum(used) - 1)[faces]
         points = self.rest[ids] + self.normals[ids] * offset[ids, None]
         normals = self.normals[ids]

@@ -147,5 +147,7 @@ def add_hat(d: Dresser, wear: Outfit) -> None:
     if kind in ("cap", "brim", "bucket"):
         _brim(d, layer, kind)
     if kind == "bobble hat":
-        ball = superquadric((0.075, 0.075, 0.075), Layer(hair_material(wear.prop_colour, 1.0), part=HEAD), power=1.0, columns=12, rows=8)
+        ball = superquadric(
+            (0.075, 0.075, 0.075), Layer(hair_material(wear.prop_colour, 1.0), part=HEAD), power=1.0, columns=12, rows=8
+        )
         d.rigid(ball.moved(np.eye(3), np.array([0, -0.04, 1.04]) + d.head_shift), {"head": 1.0})

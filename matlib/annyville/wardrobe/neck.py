@@ -8,10 +8,9 @@ from ..mesh import Layer, grid_surface
 from ..textures import linear
 from .dresser import Dresser
 from .materials import hair_material, plain
-from .space import HEAD, ramp
+from .space import HEAD, TORSO, ramp
 
 NECK = np.array([0.0, -0.035, 0.70])  # centre of the neck's foot in the mean body
-TORSO = 2
 
 
 def _around(angles: np.ndarray, radius: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -68,7 +67,9 @@ def _fur_edge(d: Dresser, layer: Layer, state: str, bulk: float) -> None:
     thick = 0.018
     if state == "up":
         wide, tall = 0.072 + thick * np.cos(ring), 0.108 + thick * np.cos(ring)
-        points = np.stack([wide * np.sin(turn), -0.135 + thick * np.sin(ring) + 0 * turn, 0.862 + tall * np.cos(turn)], -1)
+        points = np.stack(
+            [wide * np.sin(turn), -0.135 + thick * np.sin(ring) + 0 * turn, 0.862 + tall * np.cos(turn)], -1
+        )
         d.rigid(grid_surface(points + d.head_shift, layer, wrap=True), {"head": 1.0})
         return
     along = np.radians(np.linspace(-140, 140, 17))[:, None]
@@ -92,7 +93,12 @@ def add_scarf(d: Dresser, colour: np.ndarray, bulk: float, side: int) -> None:
     centre = np.array([0.05 * side, 0.0, 0.0])
     front = np.array([d.near(np.array([0.05 * side, -0.15, z]))[1] for z in (0.68, 0.6, 0.55, 0.5, 0.45, 0.40)])
     points = np.stack(
-        [centre[0] + columns + 0 * rows, front[:, None] - 0.02 - bulk + 0 * columns, d.near(NECK)[2] - 0.32 * rows + 0 * columns], -1
+        [
+            centre[0] + columns + 0 * rows,
+            front[:, None] - 0.02 - bulk + 0 * columns,
+            d.near(NECK)[2] - 0.32 * rows + 0 * columns,
+        ],
+        -1,
     )
     solid = points.copy()
     solid[..., 2] = NECK[2] - 0.32 * rows

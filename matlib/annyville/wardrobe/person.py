@@ -28,7 +28,6 @@ from .torso import add_outer, add_top
 
 LIKENESS = 0.5  # share of look-alikes, unless told otherwise
 CHILDREN, ELDERS = 0.05, 0.12  # shares of all identities
-HEAD_BONE = "head"
 
 
 class Posed(NamedTuple):
@@ -177,8 +176,8 @@ def _dress(d: Dresser, wear: Outfit) -> Worn:
 def _child(body: BakedBody, rest: np.ndarray, size: float) -> np.ndarray:
     """A grown person's points made a child's: all smaller but the head, whose size hardly changes, and the limbs a
     little thinner for their length."""
-    weight = (np.where(body.bone_index == body.bone(HEAD_BONE), body.bone_weight, 0)).sum(1, keepdims=True)
-    joint = rest[body.vertex_count + body.bone(HEAD_BONE)]
+    weight = (np.where(body.bone_index == body.bone("head"), body.bone_weight, 0)).sum(1, keepdims=True)
+    joint = rest[body.vertex_count + body.bone("head")]
     grown = rest + weight * (0.93 / size - 1) * (rest - joint)
     return (size * grown).astype(np.float32)
 

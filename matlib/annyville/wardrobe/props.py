@@ -12,13 +12,19 @@ from .space import CARRIED
 
 PROPS = ("none", "trolley", "shopping trolley", "box", "pram", "cane")
 METAL, RUBBER = linear((120, 122, 126)), linear((30, 30, 32))
-LEFT_WRIST, RIGHT_WRIST = 9, 10
+LEFT_ARM, RIGHT_ARM = (7, 9), (8, 10)  # elbow and wrist in KEYPOINT_NAMES
+
+
+def _arm(keys: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The wrist, and the way to it from the elbow."""
+    elbow, wrist = LEFT_ARM if side > 0 else RIGHT_ARM
+    return keys[wrist], keys[wrist] - keys[elbow]
 
 
 def _hand(keys: np.ndarray, side: int) -> np.ndarray:
     """The middle of a hand: beyond the wrist, along the forearm."""
-    wrist, elbow = (keys[9], keys[7]) if side > 0 else (keys[10], keys[8])
-    return wrist + 0.35 * (wrist - elbow)
+    wrist, forearm = _arm(keys, side)
+    return wrist + 0.35 * forearm
 
 
 def _rod(start: np.ndarray, end: np.ndarray, layer: Layer, thickness: float = 0.016) -> Mesh:
@@ -40,7 +46,9 @@ def _pulled(keys: np.ndarray, side: int, body: Layer, size: tuple[float, ...], b
     wheel = np.array([hand[0] + 0.06 * side, hand[1] + behind, 0.05])
     lean = hand - wheel
     turn = between(np.array([0, 0, 1.0]), lean)
-    case = superquadric(size, body, power=0.25, columns=20, rows=9).moved(turn, wheel + turn @ np.array([0, 0, size[2] / 2]))
+    case = superquadric(size, body, power=0.25, columns=20, rows=9).moved(
+        turn, wheel + turn @ np.array([0, 0, size[2] / 2])
+    )
     metal = Layer(plain(METAL), part=CARRIED, gloss=0.3)
     offset = turn @ np.array([0.07, 0, 0])
     rods = [_rod(wheel + k * offset, hand + k * offset, metal) for k in (-1, 1)]
@@ -55,8 +63,12 @@ def _pram(keys: np.ndarray, body: Layer) -> list[Mesh]:
     hands = (left + right) / 2
     at = np.array([hands[0], hands[1] - 0.55, 0.0])
     metal, rubber = Layer(plain(METAL), part=CARRIED, gloss=0.3), Layer(plain(RUBBER), part=CARRIED)
-    bed = superquadric((0.40, 0.78, 0.26), body, power=0.45, columns=20, rows=9).moved(np.eye(3), at + np.array([0, 0, 0.66]))
-    hood = superquadric((0.42, 0.42, 0.50), body, power=0.9, columns=18, rows=9).moved(np.eye(3), at + np.array([0, -0.2, 0.80]))
+    bed = superquadric((0.40, 0.78, 0.26), body, power=0.45, columns=20, rows=9).moved(
+        np.eye(3), at + np.array([0, 0, 0.66])
+    )
+    hood = superquadric((0.42, 0.42, 0.50), body, power=0.9, columns=18, rows=9).moved(
+        np.eye(3), at + np.array([0, -0.2, 0.80])
+    )
     corners = [at + np.array([0.22 * i, 0.30 * j, 0.13]) for i in (-1, 1) for j in (-1, 1)]
     wheels = [_wheel(c, 0.13, rubber) for c in corners]
     legs = [_rod(c, at + np.array([0.12 * np.sign(c[0] - at[0]), -0.5 * (c[1] - at[1]), 0.60]), metal) for c in corners]
@@ -75,9 +87,9 @@ def _carried_box(keys: np.ndarray, body: Layer, size: float) -> list[Mesh]:
 def phone(keys: np.ndarray, side: int) -> Mesh:
     """A telephone in a hand."""
     layer = Layer(plain(RUBBER), part=CARRIED, gloss=0.4)
-    wrist, elbow = (keys[9], keys[7]) if side > 0 else (keys[10], keys[8])
-    turn = between(np.array([0, 0, 1.0]), wrist - elbow)
-    return box((0.07, 0.014, 0.14), layer).moved(turn, wrist + 0.2 * (wrist - elbow) + turn @ np.array([0, -0.03, 0]))
+    wrist, forearm = _arm(keys, side)
+    turn = between(np.array([0, 0, 1.0]), forearm)
+    return box((0.07, 0.014, 0.14), layer).moved(turn, wrist + 0.2 * forearm + turn @ np.array([0, -0.03, 0]))
 
 
 def prop_mesh(kind: str, keys: np.ndarray, side: int, colour: np.ndarray, size: float) -> Mesh | None:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from ..body import load_body
 
-HEAD, CARRIED = 1, 13  # numbers in PART_NAMES
+HEAD, TORSO, CARRIED = 1, 2, 13  # numbers in PART_NAMES
 HANGING = -2.0  # the arm coordinate of the skirt shell: cloth that hangs free of the body
 TUBE = 0.15  # below this height tops hang as a tube (the skirt shell) and do not follow the legs
 

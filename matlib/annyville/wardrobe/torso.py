@@ -80,7 +80,9 @@ def add_top(d: Dresser, wear: Outfit) -> None:
     layer = Layer(_top_material(wear), folds=0.8 if garment.kind in ("sweater", "turtleneck") else 1.0)
     trunk = 0.16 if wear.dress else max(garment.hem, TUBE - 0.04)
     keep = np.minimum(z - trunk, _neckline(d, garment.neck, width))
-    d.shell("tights", layer, offset, (np.minimum(keep, seen_below_outer(d, wear)), garment.sleeve - u), smooth=_drape(d))
+    d.shell(
+        "tights", layer, offset, (np.minimum(keep, seen_below_outer(d, wear)), garment.sleeve - u), smooth=_drape(d)
+    )
     if wear.dress:
         _add_dress_skirt(d, wear)
     elif garment.hem < TUBE:
