@@ -14,7 +14,7 @@ from .legs import skirt_material, skirt_offset
 from .materials import cloth_material
 from .neck import add_collar, add_hood
 from .outfit import Garment, Outfit
-from .space import TUBE, ramp
+from .space import TORSO, TUBE, ramp
 
 
 def _straps(wear: Outfit) -> list[trims.Trim]:
@@ -91,7 +91,7 @@ def add_top(d: Dresser, wear: Outfit) -> None:
         d.shell("skirt", layer, hang, (np.minimum(keep, seen_below_outer(d, wear)), d.one), two_sided=True)
     colour = garment.cloth.colours[0]
     if TOPS[garment.kind].collar and not wear.dress:
-        add_collar(d, Layer(cloth_material(garment)), garment.ease + 0.006, 0.03, over=wear.outer is not None)
+        add_collar(d, Layer(cloth_material(garment), part=TORSO), garment.ease + 0.006, 0.03, over=wear.outer is not None)
     if garment.hood != "none":
         add_hood(d, colour, garment.hood, (wear.outer.ease if wear.outer else 0.0) + garment.ease)
 
@@ -169,7 +169,7 @@ def add_outer(d: Dresser, wear: Outfit, garment: Garment) -> None:
         keep = (np.minimum(z - garment.hem, TUBE + 0.07 - z), tube)
         d.shell("skirt", layer, offset, keep, two_sided=True)
     if cut.collar:
-        add_collar(d, Layer(cloth_material(garment), gloss=cut.gloss), wear.upper.ease + garment.ease, 0.045)
+        add_collar(d, Layer(cloth_material(garment), part=TORSO, gloss=cut.gloss), wear.upper.ease + garment.ease, 0.045)
     if garment.hood != "none":
         fur = garment.kind == "parka" and garment.trim[1] < 0.6
         add_hood(d, garment.cloth.colours[0], garment.hood, garment.ease + wear.upper.ease, fur=fur)
