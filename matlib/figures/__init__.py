@@ -1,0 +1,19 @@
+"""The paper's figures, and the pictures that the chapters need, from records, checkpoints and images alone.
+
+All are matplotlib figures with a transparent ground and greys that can be read on white and on black.
+"""
+
+import matplotlib.pyplot as plt
+
+from matlib.figures.images import contact_sheet, draw_keypoints, load_images, part_picture, scale_of, show_image, upsample
+from matlib.figures.labels import label_sheet, occlusion_histogram
+from matlib.figures.pipeline import figure2, figure2_svg
+from matlib.figures.records import compare, diagnostics, losses
+from matlib.figures.results import figure1, is_rendered
+from matlib.figures.style import INK, part_colours, setup
+
+__all__ = [
+    "INK", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2", "figure2_svg",
+    "is_rendered", "label_sheet", "load_images", "losses", "occlusion_histogram", "part_colours", "part_picture", "plt",
+    "scale_of", "setup", "show_image", "upsample",
+]

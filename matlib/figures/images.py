@@ -1,0 +1,63 @@
+"""Images as they are shown, and what is drawn over them: keypoints and part maps in the frame of the image."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from matlib.config import DataConfig
+from matlib.data import ImageDataset, Sample
+from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from matlib.figures.style import part_colours
+from matlib.geometry import receptive_field_scale, upsample
+from matlib.models import MATOutput
+
+
+def load_images(samples: Sequence[Sample], config: DataConfig) -> tuple[Float[Tensor, "b 3 h w"], np.ndarray]:
+    """The images as the model takes them, and as they are shown: (b, h, w, 3) in 0..1."""
+    dataset = ImageDataset(samples, (config.height, config.width))
+    images = torch.stack([dataset[i]["image"] for i in range(len(samples))])
+    return images, (images.permute(0, 2, 3, 1).numpy() * IMAGENET_STD + IMAGENET_MEAN).clip(0, 1)
+
+
+def show_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
+    axes.imshow(image)
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=8)
+
+
+def contact_sheet(samples: Sequence[Sample], config: DataConfig, columns: int = 10, titles: Sequence[str] | None = None
+                  ) -> Figure:
+    """Images in rows, as they lie on disk, in the order given."""
+    _, shown = load_images(samples, config)
+    rows = -(-len(samples) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(0.92 * columns, 1.85 * rows + (0.2 if titles else 0)), squeeze=False)
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for i, (ax, image) in enumerate(zip(grid.flat, shown)):
+        show_image(ax, image, titles[i] if titles else "")
+    return figure
+
+
+def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float]) -> None:
+    """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as in the losses."""
+    height, width = size
+    image_frame = np.asarray(scale) * (positions.numpy() + 1) - 1
+    x, y = ((image_frame + 1) / 2 * (width - 1, height - 1)).T
+    colours = part_colours(len(positions))[1:]
+    axes.scatter(x, y, c=colours, s=26, edgecolors="white", linewidths=0.8, zorder=3)
+
+
+def part_picture(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tuple[float, float]) -> np.ndarray:
+    """(H, W, 4): the most likely part of each pixel in its colour."""
+    return part_colours(len(maps) - 1)[upsample(maps[None], size, scale)[0].argmax(0).numpy()]
+
+
+def scale_of(model: nn.Module, output: MATOutput, size: tuple[int, int]) -> tuple[float, float]:
+    """How far the feature map reaches over the image (see ``geometry.receptive_field_scale``)."""
+    return receptive_field_scale(size, tuple(output.features.shape[-2:]), model.trunk.stride)

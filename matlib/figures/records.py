@@ -1,0 +1,45 @@
+"""Curves and comparisons of runs, from their records."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+
+def losses(record: dict, names: Sequence[str] | None = None) -> Figure:
+    """Every loss of a run by epoch, one small panel each, as in the record."""
+    frame = pd.DataFrame([{"epoch": entry["epoch"], **entry["losses"]} for entry in record["history"]])
+    return _panels(frame, names or [name for name in frame.columns if name != "epoch"])
+
+
+def diagnostics(record: dict) -> Figure:
+    """What tells a collapse (``matlib.diagnostics``) by epoch, one small panel each."""
+    frame = pd.DataFrame([{"epoch": entry["epoch"], "gradient_norm": entry["gradient_norm"], **entry["diagnostics"]}
+                          for entry in record["history"]])
+    return _panels(frame, [name for name in frame.columns if name != "epoch"])
+
+
+def _panels(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
+    columns = 4
+    rows = -(-len(names) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(9, 1.7 * rows), squeeze=False, sharex=True)
+    for ax, name in zip(grid.flat, names):
+        sns.lineplot(frame, x="epoch", y=name, ax=ax, marker="o", markersize=3, linewidth=1.5)
+        ax.set(title=name.replace("_", " "), ylabel="", xlabel="epoch")
+        ax.title.set_fontsize(9)
+        ax.tick_params(labelsize=8)
+    for ax in list(grid.flat)[len(names):]:
+        ax.set_axis_off()
+    return figure
+
+
+def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequence[str], title: str) -> Figure:
+    """A metric of several rows as points with their mean, one point a seed."""
+    figure, ax = plt.subplots(figsize=(7, 0.45 * len(order) + 0.9))
+    sns.stripplot(frame, x=metric, y="name", order=order, ax=ax, size=5, alpha=0.7, color=sns.color_palette("deep")[0])
+    sns.pointplot(frame, x=metric, y="name", order=order, ax=ax, linestyle="none", marker="|", markersize=16,
+                  color=sns.color_palette("deep")[3], errorbar=None)
+    ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
+    return figure

@@ -1,0 +1,51 @@
+"""Figure 1: what a trained model sees in the images of one person."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from matlib.config import DataConfig
+from matlib.data import Sample, Truth
+from matlib.data.truth import NUM_PARTS
+from matlib.figures.images import draw_keypoints, load_images, part_picture, scale_of, show_image
+from matlib.figures.style import part_colours
+
+
+@torch.no_grad()
+def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequence[Sample]]]) -> Figure:
+    """Figure 1: for each group of images of one identity (occluded, whole) a row of pictures an image.
+
+    Columns as in the paper: the image, its keypoints, its part map, the parts over the image; and, where the images are
+    rendered, the true parts, which the paper could not have.
+    """
+    samples = [sample for _, group in rows for sample in group]
+    labels = [label for label, group in rows for _ in group]
+    images, shown = load_images(samples, config)
+    output = model.eval()(images)
+    size = (config.height, config.width)
+    scale = scale_of(model, output, size)
+    truth = [_true_parts(sample) for sample in samples] if is_rendered(samples) else None
+    titles = ["image", "keypoints", "parts", "parts over image"] + (["true parts"] if truth else [])
+    figure, grid = plt.subplots(len(samples), len(titles), figsize=(1.15 * len(titles), 2.25 * len(samples)), squeeze=False)
+    for i, axes in enumerate(grid):
+        parts = part_picture(output.part_maps[i], size, scale)
+        for ax, picture, title in zip(axes, (shown[i], shown[i], parts, shown[i], truth and truth[i]), titles):
+            show_image(ax, picture, title if i == 0 else "")
+        if output.keypoints is not None:
+            draw_keypoints(axes[1], output.keypoints.positions[i], size, scale)
+        axes[3].imshow(parts * (1, 1, 1, 0.55))
+        axes[0].text(-0.08, 0.5, labels[i], transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def is_rendered(samples: Sequence[Sample]) -> bool:
+    """Whether the images come with the truth of a rendered set."""
+    return all((sample.path.parent.parent / "truth").is_dir() for sample in samples)
+
+
+def _true_parts(sample: Sample) -> np.ndarray:
+    return part_colours(NUM_PARTS)[Truth(sample).parts.numpy()]

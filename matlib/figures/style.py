@@ -1,0 +1,29 @@
+"""The look of all figures: a transparent ground, and an ink and colours that can be read on white and on black."""
+
+import numpy as np
+import seaborn as sns
+
+INK = "#7f8794"  # text and lines: 4 : 1 against both white and the book's dark ground
+
+
+def setup() -> None:
+    """Style of all figures; in a notebook they become vector pictures."""
+    sns.set_theme(style="ticks", palette="deep", rc={
+        "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "legend.frameon": False,
+        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+        "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
+        "svg.fonttype": "path", "svg.hashsalt": "matlib"})
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+        if get_ipython() is not None:
+            set_matplotlib_formats("svg")
+    except ImportError:  # outside a notebook there is nothing to set
+        pass
+
+
+def part_colours(parts: int) -> np.ndarray:
+    """(K + 1, 4): one colour a part, the same in all figures; part 0, the background, is transparent."""
+    colours = np.array(sns.color_palette("husl", parts))
+    order = np.argsort(np.arange(parts) * 7 % parts, kind="stable") if parts % 7 else np.arange(parts)
+    return np.vstack([[0, 0, 0, 0], np.c_[colours[order], np.ones(parts)]])
