@@ -44,7 +44,9 @@ PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
 RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
 TESTED = [RUN.format(row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
+CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
+    **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
     "data": {"dataset": DATASET, "root": ROOT},
     "model": {"profile": PROFILE},
     "table1": {"records": RECORDED},
@@ -52,6 +54,7 @@ PARAMETERS = {
     "real": {"records": RECORDED, "runs": TESTED},
 }
 NEEDS = {
+    **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
     "data": [MANIFEST],
     "table1": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],

@@ -5,7 +5,16 @@ All are matplotlib figures with a transparent ground and greys that can be read 
 
 import matplotlib.pyplot as plt
 
-from matlib.figures.images import contact_sheet, draw_keypoints, load_images, part_picture, scale_of, show_image, upsample
+from matlib.figures.images import (
+    contact_sheet,
+    draw_keypoints,
+    image_rows,
+    load_images,
+    part_picture,
+    scale_of,
+    show_image,
+    upsample,
+)
 from matlib.figures.labels import label_sheet, occlusion_histogram
 from matlib.figures.pipeline import figure2, figure2_svg
 from matlib.figures.records import compare, diagnostics, losses
@@ -13,7 +22,7 @@ from matlib.figures.results import figure1, is_rendered
 from matlib.figures.style import INK, part_colours, setup
 
 __all__ = [
-    "INK", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2", "figure2_svg",
+    "INK", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2", "figure2_svg", "image_rows",
     "is_rendered", "label_sheet", "load_images", "losses", "occlusion_histogram", "part_colours", "part_picture", "plt",
     "scale_of", "setup", "show_image", "upsample",
 ]

@@ -14,7 +14,7 @@ from matlib.config import DataConfig
 from matlib.data import ImageDataset, Sample
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from matlib.figures.style import part_colours
-from matlib.geometry import receptive_field_scale, upsample
+from matlib.geometry import Keypoints, receptive_field_scale, upsample
 from matlib.models import MATOutput
 
 
@@ -44,11 +44,37 @@ def contact_sheet(samples: Sequence[Sample], config: DataConfig, columns: int = 
     return figure
 
 
+def image_rows(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (), labels: Sequence[str] = (),
+               width: float = 1.15) -> Figure:
+    """Pictures (h, w, 3 or 4) in rows, with a title over each column and a label beside each row."""
+    columns = max(len(row) for row in rows)
+    tall = width * rows[0][0].shape[0] / rows[0][0].shape[1]
+    figure, grid = plt.subplots(len(rows), columns, figsize=(width * columns + 0.2, tall * len(rows) + 0.3), squeeze=False)
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for i, (axes, row) in enumerate(zip(grid, rows)):
+        for ax, picture, title in zip(axes, row, [*titles, *[""] * columns] if i == 0 else [""] * columns):
+            show_image(ax, picture, title)
+        if labels:
+            axes[0].text(-0.08, 0.5, labels[i], transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def to_pixels(points: Float[Tensor, "... 2"], size: tuple[int, int]) -> np.ndarray:
+    """Pixels (x, y) of corner-aligned image coordinates; ``size`` is (height, width)."""
+    height, width = size
+    return ((points + 1) / 2 * torch.tensor([width - 1.0, height - 1.0])).numpy()
+
+
+def to_image_frame(keypoints: Keypoints, scale: tuple[float, float]) -> Keypoints:
+    """Keypoints of a feature map in the image's frame; ``scale`` as ``geometry.receptive_field_scale``."""
+    a = torch.tensor(scale, dtype=keypoints.positions.dtype)
+    return Keypoints(a * (keypoints.positions + 1) - 1, a[:, None] * keypoints.jacobians)
+
+
 def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float]) -> None:
     """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as in the losses."""
-    height, width = size
-    image_frame = np.asarray(scale) * (positions.numpy() + 1) - 1
-    x, y = ((image_frame + 1) / 2 * (width - 1, height - 1)).T
+    x, y = to_pixels(torch.tensor(scale) * (positions + 1) - 1, size).T
     colours = part_colours(len(positions))[1:]
     axes.scatter(x, y, c=colours, s=26, edgecolors="white", linewidths=0.8, zorder=3)
 

@@ -16,7 +16,7 @@ from matlib.figures.images import show_image
 from matlib.figures.style import part_colours
 
 #: Joints that a line connects, COCO's numbers.
-_LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
+LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
           (0, 5), (0, 6))
 
 
@@ -30,7 +30,7 @@ def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
         truth, image = Truth(sample), read_image(sample.path).permute(1, 2, 0).numpy()
         show_image(above, image, f"{truth.occluder or 'whole'}\n{truth.occlusion:.0%} hidden")
         x, y, seen = truth.keypoints.T.numpy()
-        for one, other in _LIMBS:
+        for one, other in LIMBS:
             above.plot(x[[one, other]], y[[one, other]], color="white", linewidth=0.9, alpha=0.8)
         filled = np.where((seen == 2)[:, None], sns.color_palette("deep")[2], (0, 0, 0))
         above.scatter(x[seen > 0], y[seen > 0], s=12, c=np.c_[filled, seen == 2][seen > 0], edgecolors="white",
