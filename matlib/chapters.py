@@ -64,10 +64,14 @@ def _without_docstring(text: str) -> str:
 
 
 def groups(samples: Sequence[Sample], identities: int, images: int) -> tuple[list[Sample], Int[Tensor, "b"]]:
-    """The first identities that have so many images, with their first images, as a training batch has them."""
+    """The first identities that have so many images, with their first images, as a training batch has them.
+
+    Where no identity has so many, as many as the richest has.
+    """
     by_identity: dict[int, list[Sample]] = {}
     for sample in samples:
         by_identity.setdefault(sample.identity, []).append(sample)
+    images = min(images, max(map(len, by_identity.values())))
     chosen = [own[:images] for own in by_identity.values() if len(own) >= images][:identities]
     return [s for own in chosen for s in own], torch.arange(len(chosen)).repeat_interleave(images)
 
@@ -75,17 +79,19 @@ def groups(samples: Sequence[Sample], identities: int, images: int) -> tuple[lis
 def similar_views(data: ReIDDataset, count: int, largest_turn: float = 15.0) -> list[tuple[Sample, Sample]]:
     """Pairs of whole rendered images in which a person faces alike (to so many degrees) but stands differently.
 
-    One pair a person, the largest difference in pose first. Only such pairs show the same side of the body, so that one
-    can be warped into the other.
+    One pair a person, the largest difference in pose first; only such pairs show the same side of the body, so that one
+    can be warped into the other. Where a set has too few, pairs that differ more follow, the least turned first.
     """
     whole = [(s, Truth(s)) for s in data.gallery]
     whole = [(s, t) for s, t in whole if t.occlusion <= 0.02 and (t.keypoints[:, 2] > 0).all()]
-    best: dict[int, tuple[float, Sample, Sample]] = {}
+    best: dict[int, tuple[tuple[bool, float], Sample, Sample]] = {}
     for (a, t), (b, u) in itertools.combinations(whole, 2):
-        if a.identity == b.identity and abs((t.yaw - u.yaw + 180) % 360 - 180) <= largest_turn:
-            difference = (_pose(t) - _pose(u)).norm(dim=1).mean().item()
-            best[a.identity] = max(best.get(a.identity, (0.0, a, b)), (difference, a, b), key=lambda pair: pair[0])
-    return [(a, b) for _, a, b in sorted(best.values(), key=lambda pair: -pair[0])][:count]
+        if a.identity == b.identity:
+            turn = abs((t.yaw - u.yaw + 180) % 360 - 180)
+            alike = turn <= largest_turn
+            merit = (alike, (_pose(t) - _pose(u)).norm(dim=1).mean().item() if alike else -turn)
+            best[a.identity] = max(best.get(a.identity, (merit, a, b)), (merit, a, b), key=lambda pair: pair[0])
+    return [(a, b) for _, a, b in sorted(best.values(), key=lambda pair: pair[0], reverse=True)][:count]
 
 
 def _pose(truth: Truth) -> Float[Tensor, "17 2"]:
