@@ -42,7 +42,7 @@ def test_version_is_said_alike_everywhere() -> None:
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     changes = (REPOSITORY / "CHANGELOG.md").read_text()
     assert citation["version"] == matlib.__version__
-    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == matlib.__version__
+    assert re.search(r"^## (\d\S*)", changes, re.MULTILINE)[1] == matlib.__version__
 
 
 def test_notebooks_are_stripped() -> None:

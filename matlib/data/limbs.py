@@ -77,14 +77,16 @@ def _bone_frame(start: Tensor, end: Tensor, size: Tensor) -> tuple[Tensor, Tenso
 
 
 def _turned(position: Tensor, towards: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    direction = towards / towards.norm().clamp_min(1e-6)
+    direction = _at_least(towards, size)
+    direction = direction / direction.norm()
     return position, size * torch.stack((direction, _perpendicular(direction)), dim=1)
 
 
 def _at_least(vector: Tensor, size: Tensor) -> Tensor:
-    """The vector, not shorter than the shortest that still has a direction."""
-    length = vector.norm().clamp_min(1e-6)
-    return vector / length * torch.maximum(length, _SHORTEST * size)
+    """The vector, not shorter than the shortest that still has a direction; one of no length points down."""
+    length = vector.norm()
+    direction = vector / length if length > 0 else vector.new_tensor([0.0, 1.0])
+    return direction * torch.maximum(length, _SHORTEST * size)
 
 
 def _perpendicular(vector: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from matlib.figures.images import (
     part_picture,
     scale_of,
     show_image,
-    upsample,
 )
 from matlib.figures.labels import label_sheet, occlusion_histogram
 from matlib.figures.pipeline import figure2, figure2_svg
@@ -24,5 +23,5 @@ from matlib.figures.style import INK, part_colours, setup
 __all__ = [
     "INK", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2", "figure2_svg", "image_rows",
     "is_rendered", "label_sheet", "load_images", "losses", "occlusion_histogram", "part_colours", "part_picture", "plt",
-    "scale_of", "setup", "show_image", "upsample",
+    "scale_of", "setup", "show_image",
 ]

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from matlib.figures.images import show_image, to_pixels, upsample
-from matlib.geometry import coordinate_grid
+from matlib.figures.images import show_image, to_pixels
+from matlib.geometry import coordinate_grid, upsample
 
 
 def feature_colours(features: Float[Tensor, "b d h w"]) -> np.ndarray:
@@ -52,7 +52,7 @@ def attention_rows(images: np.ndarray, weights: Float[Tensor, "b n n"], cells: t
     places = torch.tensor(scale) * (coordinate_grid(*cells) + 1) - 1
     for axes, (row, column) in zip(grid, asked):
         for ax, image, own in zip(axes, images, weights):
-            heat = upsample(own[row * cells[1] + column].view(1, *cells), size, scale)[0]
+            heat = upsample(own[row * cells[1] + column].view(1, 1, *cells), size, scale)[0, 0]
             heat = ((heat - heat.min()) / (heat.max() - heat.min()).clamp_min(1e-9)).numpy()[..., None]
             show_image(ax, image * (0.25 + 0.75 * heat))
             ax.plot(*to_pixels(places[row, column], size), marker="+", color="white", markersize=9, markeredgewidth=1.6)

@@ -53,11 +53,16 @@ def image_rows(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (),
     for ax in grid.flat:
         ax.set_axis_off()
     for i, (axes, row) in enumerate(zip(grid, rows)):
-        for ax, picture, title in zip(axes, row, [*titles, *[""] * columns] if i == 0 else [""] * columns):
-            show_image(ax, picture, title)
+        for j, (ax, picture) in enumerate(zip(axes, row)):
+            show_image(ax, picture, titles[j] if i == 0 and titles else "")
         if labels:
-            axes[0].text(-0.08, 0.5, labels[i], transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+            label_row(axes[0], labels[i])
     return figure
+
+
+def label_row(axes: Axes, label: str) -> None:
+    """A name beside the first picture of a row."""
+    axes.text(-0.08, 0.5, label, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=8)
 
 
 def to_pixels(points: Float[Tensor, "... 2"], size: tuple[int, int]) -> np.ndarray:

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from matlib.figures.images import draw_keypoints, show_image, to_image_frame, to_pixels, upsample
+from matlib.figures.images import draw_keypoints, label_row, show_image, to_image_frame, to_pixels
 from matlib.figures.style import part_colours
-from matlib.geometry import Keypoints
+from matlib.geometry import Keypoints, upsample
 
 #: A circle and its radius that points along the first axis.
 _CIRCLE = torch.stack((torch.linspace(0, 2 * torch.pi, 40).cos(), torch.linspace(0, 2 * torch.pi, 40).sin()), dim=1)
@@ -59,7 +59,7 @@ def heatmap_sheet(rows: Sequence[tuple[str, np.ndarray, Float[Tensor, "k h w"], 
     figure, grid = plt.subplots(len(rows), count, figsize=(0.92 * count, 1.95 * len(rows)), squeeze=False)
     for i, (axes, (label, picture, heatmaps, positions)) in enumerate(zip(grid, rows)):
         size, colours = picture.shape[:2], part_colours(len(positions))[1:]
-        heat = upsample(heatmaps, size, scale)
+        heat = upsample(heatmaps[None], size, scale)[0]
         for k, ax in enumerate(axes):
             show_image(ax, picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.6, titles[k] if i == 0 else "")
             strength = (heat[k] / heat[k].max()).clamp(0, 1).numpy()
@@ -67,7 +67,7 @@ def heatmap_sheet(rows: Sequence[tuple[str, np.ndarray, Float[Tensor, "k h w"], 
             x, y = to_pixels(torch.tensor(scale) * (positions[k] + 1) - 1, size)
             ax.plot(x, y, marker="+", color="white", markersize=8, markeredgewidth=1.5)
             ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
-        axes[0].text(-0.1, 0.5, label, transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+        label_row(axes[0], label)
     return figure
 
 
@@ -86,5 +86,5 @@ def keypoint_rows(rows: Sequence[tuple[str, np.ndarray, Keypoints]], scale: tupl
             own = Keypoints(*(t[[i]] for t in keypoints))
             draw_frames(ax, to_image_frame(own, scale), picture.shape[:2], radius)
             draw_keypoints(ax, own.positions[0], picture.shape[:2], scale)
-        axes[0].text(-0.1, 0.5, label, transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+        label_row(axes[0], label)
     return figure

@@ -2,16 +2,15 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from matlib.data import Sample
 from matlib.data.limbs import part_frames, part_masks
-from matlib.figures.images import scale_of, show_image, to_image_frame, to_pixels, upsample
+from matlib.figures.images import label_row, scale_of, show_image, to_image_frame, to_pixels
 from matlib.figures.style import part_colours
-from matlib.geometry import Keypoints, blend_motions, coordinate_grid, local_motions
+from matlib.geometry import Keypoints, blend_motions, coordinate_grid, local_motions, upsample
 from matlib.models import MATOutput
 
 
@@ -27,7 +26,7 @@ def learned_flow(model: nn.Module, output: MATOutput, reference: int, source: in
     """The flow that the model sees between two images of its batch, and the part maps, at the images' size."""
     scale = scale_of(model, output, size)
     keypoints = to_image_frame(output.keypoints, scale)
-    maps = upsample(output.part_maps[reference], size, scale)
+    maps = upsample(output.part_maps[[reference]], size, scale)[0]
     one, other = (Keypoints(*(t[[i]] for t in keypoints)) for i in (reference, source))
     return blend_motions(maps[None], local_motions(one, other, *size)), maps
 
@@ -61,7 +60,7 @@ def flow_arrows(rows: list[tuple[str, np.ndarray, np.ndarray, tuple[Tensor, Tens
             ax.images[0].set_extent((-0.5, width - 0.5, height - 0.5, -0.5))
             draw_flow(ax, flow, maps, every=max(2, width // 16))
             ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        axes[0].text(-0.08, 0.5, label, transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+        label_row(axes[0], label)
     return figure
 
 

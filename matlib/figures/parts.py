@@ -16,8 +16,9 @@ from torch import Tensor
 from matlib.annyville.truth import PART_NAMES
 from matlib.data import Sample, Truth
 from matlib.data.truth import NUM_PARTS
-from matlib.figures.images import image_rows, part_picture, upsample
+from matlib.figures.images import image_rows, part_picture
 from matlib.figures.style import part_colours
+from matlib.geometry import upsample
 
 
 def true_part_picture(sample: Sample) -> np.ndarray:
@@ -33,7 +34,7 @@ def over(picture: np.ndarray, parts: np.ndarray, strength: float = 0.6) -> np.nd
 
 def part_rows(images: np.ndarray, maps: Sequence[tuple[str, Float[Tensor, "b parts h w"]]], samples: Sequence[Sample],
               scale: tuple[float, float]) -> Figure:
-    """One image a column; a row of part maps a network, each place in the colour of its most likely part; the true parts last.
+    """One image a column, one network a row: each place in the colour of its most likely part; the true parts last.
 
     Args:
         images: (b, H, W, 3).
@@ -56,7 +57,7 @@ def part_contents(maps: Float[Tensor, "b parts h w"], samples: Sequence[Sample],
     counts = torch.zeros(maps.shape[1], NUM_PARTS + 1)
     for own, sample in zip(maps, samples):
         true = Truth(sample).parts.long()
-        winner = upsample(own, tuple(true.shape), scale).argmax(dim=0)
+        winner = upsample(own[None], tuple(true.shape), scale)[0].argmax(dim=0)
         counts += torch.bincount((winner * (NUM_PARTS + 1) + true).flatten(), minlength=counts.numel()).view_as(counts)
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
 
@@ -108,9 +109,10 @@ def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[
     size = height, width = image.shape[:2]
     colours = part_colours(len(maps) - 1)
     colours[0] = (0.5, 0.5, 0.5, 1.0)
-    large = upsample(maps, size, scale).numpy()
+    large = upsample(maps[None], size, scale)[0].numpy()
     layers = [part_colours(len(maps) - 1)[large.argmax(0)] * (1, 1, 1, 0.6)]
-    layers += [np.dstack([np.broadcast_to(colour[:3], (height, width, 3)), 0.9 * soft]) for colour, soft in zip(colours, large)]
+    layers += [np.dstack([np.broadcast_to(colour[:3], (height, width, 3)), 0.9 * soft])
+               for colour, soft in zip(colours, large)]
     drawn = "".join(f'<image data-map="{i}" href="{_data_uri(layer, "PNG")}" width="{width}" height="{height}" '
                     f'style="opacity:{int(i == 0)}"/>' for i, layer in enumerate(layers))
     block, cells = 4, []

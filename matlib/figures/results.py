@@ -11,7 +11,7 @@ from torch import nn
 from matlib.config import DataConfig
 from matlib.data import Sample, Truth
 from matlib.data.truth import NUM_PARTS
-from matlib.figures.images import draw_keypoints, load_images, part_picture, scale_of, show_image
+from matlib.figures.images import draw_keypoints, label_row, load_images, part_picture, scale_of, show_image
 from matlib.figures.style import part_colours
 
 
@@ -38,7 +38,7 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
         if output.keypoints is not None:
             draw_keypoints(axes[1], output.keypoints.positions[i], size, scale)
         axes[3].imshow(parts * (1, 1, 1, 0.55))
-        axes[0].text(-0.08, 0.5, labels[i], transform=axes[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
+        label_row(axes[0], labels[i])
     return figure
 
 
