@@ -4,8 +4,8 @@
 line is `python -m matlib.annyville --help`. Nothing else in matlib knows how the pictures are made.
 """
 
-from .plan import PRESETS, PROTOCOLS
+from .plan import PRESETS, PROTOCOLS, summary
 from .truth import KEYPOINT_NAMES, PART_NAMES
 from .writer import generate, read_manifest
 
-__all__ = ["KEYPOINT_NAMES", "PART_NAMES", "PRESETS", "PROTOCOLS", "generate", "read_manifest"]
+__all__ = ["KEYPOINT_NAMES", "PART_NAMES", "PRESETS", "PROTOCOLS", "generate", "read_manifest", "summary"]

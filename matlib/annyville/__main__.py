@@ -11,7 +11,7 @@ from pathlib import Path
 from matlib.errors import MatlibError
 
 from . import PRESETS, PROTOCOLS, generate
-from .plan import check_preset, check_protocol
+from .wardrobe import LIKENESS
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -26,6 +26,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)"
     )
+    parser.add_argument(
+        "--camera-spread",
+        type=float,
+        default=1.0,
+        help="how different the cameras are in colour and exposure; 0: alike (default: 1)",
+    )
+    parser.add_argument(
+        "--likeness",
+        type=float,
+        default=LIKENESS,
+        help=f"share of people who are dressed like others, 0 to 1 (default: {LIKENESS})",
+    )
     parser.add_argument("--out", type=Path, default=Path("data"), help="folder of the sets (default: data)")
     return parser.parse_args(arguments)
 
@@ -35,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        check_preset(args.preset)
-        protocols = PROTOCOLS if args.protocol == "all" else (check_protocol(args.protocol),)
-        folders = [generate(p, args.preset, args.seed, args.out, args.workers) for p in protocols]
+        protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
+        knobs = {"camera_spread": args.camera_spread, "likeness": args.likeness}
+        folders = [generate(p, args.preset, args.seed, args.out, args.workers, **knobs) for p in protocols]
     except MatlibError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

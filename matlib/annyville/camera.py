@@ -7,7 +7,7 @@ is up, the ground is z = 0; metres. Frame: FRAME_WIDTH x FRAME_HEIGHT pixels, x 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -175,3 +175,23 @@ CAMERAS: tuple[Camera, ...] = (
         ),
     ),
 )  # fmt: skip
+
+#: What makes cameras differ in colour and exposure: the light before them, and their sensors.
+_COLOUR = ("sun_strength", "sky_strength", "gain", "balance", "gamma", "saturation", "contrast")
+
+
+def spread_cameras(spread: float) -> tuple[Camera, ...]:
+    """The town's cameras, `spread` times as different in colour and exposure as they are by default.
+
+    Each field of light and sensor moves from the geometric mean of all cameras, m: x becomes m (x / m)**spread. At
+    0 all are alike in this (not in place, lens or ground); 1 gives CAMERAS itself.
+    """
+    if spread == 1:
+        return CAMERAS
+    moved: list[dict] = [{} for _ in CAMERAS]
+    for name in _COLOUR:
+        values = np.array([getattr(camera, name) for camera in CAMERAS])
+        mean = np.exp(np.log(values).mean(0))
+        for fields, value in zip(moved, (mean * (values / mean) ** spread).tolist(), strict=True):
+            fields[name] = tuple(value) if isinstance(value, list) else value
+    return tuple(replace(camera, **fields) for camera, fields in zip(CAMERAS, moved, strict=True))

@@ -23,7 +23,7 @@ from matlib.data.pairs import (
     read_partial_ilids,
     read_partial_reid,
 )
-from matlib.data.rendered import read_annyville
+from matlib.data.rendered import annyville_reader
 from matlib.data.samples import ReIDDataset
 from matlib.errors import MatlibError
 
@@ -45,8 +45,11 @@ _ENTRIES = {
     "partial_reid": _Entry(PARTIAL_REID_ROOTS, read_partial_reid),
     "partial_ilids": _Entry(PARTIAL_ILIDS_ROOTS, read_partial_ilids),
     "msmt17": _Entry(MSMT17_ROOTS, read_msmt17),
-    "annyville-holistic": _Entry(("annyville-holistic",), read_annyville),
-    "annyville-occluded": _Entry(("annyville-occluded",), read_annyville),
+    "annyville-holistic": _Entry(("annyville-holistic",), annyville_reader(read_market1501)),
+    "annyville-occluded": _Entry(("annyville-occluded",), annyville_reader(read_dukemtmc)),
+    "annyville-occluded-pairs": _Entry(("annyville-occluded-pairs",), annyville_reader(read_occluded_reid)),
+    "annyville-partial-pairs": _Entry(("annyville-partial-pairs",), annyville_reader(read_partial_reid)),
+    "annyville-partial-single": _Entry(("annyville-partial-single",), annyville_reader(read_partial_ilids)),
     "folder": _Entry((), read_folder),
     "csv": _Entry((), read_csv),
 }

@@ -1,23 +1,38 @@
-"""Reading Annyville: Market-1501's layout, with a manifest beside each set's folder that is written last.
+"""Reading Annyville: each of its sets lies as the real set that it stands in for, and that set's reader reads it.
 
-A folder without its manifest is one whose rendering was interrupted.
+Beside each set's folder is a manifest, written last: a folder without its manifest is one whose rendering was
+interrupted.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from matlib.data.folders import Layout, MissingDatasetError, list_images
-from matlib.data.market import SPLITS, read_market_layout
+from matlib.data.folders import IMAGE_SUFFIXES, MissingDatasetError
 from matlib.data.samples import ReIDDataset
 
-CAMERAS = 8
+TRAINED_ON = "annyville-holistic"
 
 
-def read_annyville(name: str, root: Path, other_roots: tuple[str, ...] = ()) -> ReIDDataset:
-    """Read ``annyville-<protocol>`` from the folder of this name in ``root``, or from ``root`` of this name.
+def annyville_reader(read_twin: Callable[..., ReIDDataset]) -> Callable[..., ReIDDataset]:
+    """A reader of the twin of a real set, with the options of the real set's reader ``read_twin``."""
+
+    @functools.wraps(read_twin)
+    def read(name: str, root: Path, other_roots: tuple[str, ...] = (), **options: object) -> ReIDDataset:
+        folder, fingerprint = find_annyville(name, root)
+        dataset = read_twin(name, folder, other_roots, **options)
+        trained_on = None if dataset.train else TRAINED_ON
+        return dataclasses.replace(dataset, rendered=fingerprint, trained_on=trained_on)
+
+    return read
+
+
+def find_annyville(name: str, root: Path) -> tuple[Path, str]:
+    """Folder and fingerprint of a set: its folder is the one of this name in ``root``, or ``root`` if of this name.
 
     Raises MissingDatasetError, with the command that renders the set, where it is missing or unfinished.
     """
@@ -39,11 +54,13 @@ def read_annyville(name: str, root: Path, other_roots: tuple[str, ...] = ()) -> 
             f"{name} in {folder} is unfinished (its manifest {manifest} is not there or not whole): run the"
             f" same command again, it resumes, such as `{command}`"
         ) from None
-    found = {split: len(list_images(folder / split)) if (folder / split).is_dir() else 0 for split in SPLITS}
+    found = {
+        split: sum(path.suffix.lower() in IMAGE_SUFFIXES for path in (folder / split).rglob("*"))
+        for split in counts
+    }
     if found != counts:
         raise MissingDatasetError(
             f"{name} in {folder} has lost or gained images since it was rendered (it has {found}, its"
             f" manifest says {counts}); delete {folder} and {manifest} and run `{command}`"
         )
-    dataset = read_market_layout(name, Layout(name, (name,), (SPLITS,)), folder, CAMERAS, other_roots)
-    return dataclasses.replace(dataset, rendered=fingerprint)
+    return folder, fingerprint

@@ -2,6 +2,8 @@
 
 Beside the image folders of a set lies ``truth``, with a PNG for each image, ``truth/<folder>/<stem>.png``,
 and a JSON file and an array for each folder, ``truth/<folder>.json`` and ``truth/<folder>.surface.npy``.
+Where identities have folders of their own (Occluded-REID's ``occluded_body_images/001/001_01.tif``), the truth lies
+flat all the same.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Truth:
     """
 
     def __init__(self, sample: Sample) -> None:
-        split = sample.path.parent
+        split = split_folder(sample.path)
         labels = _folder_labels(split, sample.path)
         if sample.path.name not in labels:
             raise MatlibError(
@@ -114,6 +116,11 @@ class Truth:
     def occluders(self) -> Bool[Tensor, "h w"]:
         """``occluders_of`` the mask."""
         return occluders_of(self.labels)
+
+
+def split_folder(image: Path) -> Path:
+    """The folder of its set that an image is in, such as ``query``: its own, or the one above."""
+    return next((p for p in image.parents[:2] if (p.parent / "truth").is_dir()), image.parent)
 
 
 def parts_of(labels: UInt8[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:

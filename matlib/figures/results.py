@@ -10,7 +10,7 @@ from torch import nn
 
 from matlib.config import DataConfig
 from matlib.data import Sample, Truth
-from matlib.data.truth import NUM_PARTS
+from matlib.data.truth import NUM_PARTS, split_folder
 from matlib.figures.images import draw_keypoints, label_row, load_images, part_picture, scale_of, show_image
 from matlib.figures.style import part_colours
 
@@ -44,7 +44,7 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
 
 def is_rendered(samples: Sequence[Sample]) -> bool:
     """Whether the images come with the truth of a rendered set."""
-    return all((sample.path.parent.parent / "truth").is_dir() for sample in samples)
+    return all((split_folder(sample.path).parent / "truth").is_dir() for sample in samples)
 
 
 def _true_parts(sample: Sample) -> np.ndarray:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from matlib.annyville import generate
+from matlib.annyville import PROTOCOLS, generate
 
 
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder that holds both protocols of the tiny preset, seed 0, rendered by one process."""
+    """Folder that holds all protocols of the tiny preset, seed 0, rendered by one process."""
     out = tmp_path_factory.mktemp("annyville")
-    for protocol in ("holistic", "occluded"):
+    for protocol in PROTOCOLS:
         generate(protocol, "tiny", 0, out, workers=1)
     return out

@@ -98,7 +98,7 @@ def write_annyville(root: Path, name="annyville-occluded", *, size=(40, 80), fin
     folder = root / name
     generator = np.random.default_rng(0)
     images = {
-        "bounding_box_train": ["0003_c1s1_000001_01.jpg", "0009_c8s1_000002_01.jpg"],
+        "bounding_box_train": ["0003_c1s1_000001_01.jpg", "0009_c6s1_000002_01.jpg"],
         "query": ["0001_c1s1_000001_01.jpg"],
         "bounding_box_test": ["0001_c2s1_000001_01.jpg"],
     }

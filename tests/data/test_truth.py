@@ -1,6 +1,7 @@
 """The labels of rendered sets."""
 
 import pytest
+import torch
 from builders import write_annyville
 
 from matlib.data import Truth, load_dataset
@@ -35,3 +36,13 @@ def test_missing_labels_are_told(tmp_path):
     labels.unlink()
     with pytest.raises(MatlibError, match="only rendered"):
         Truth(sample)
+
+
+def test_images_in_folders_of_identities_have_their_labels(tmp_path):
+    """Occluded-REID keeps a folder for each identity; the truth lies beside the folder above."""
+    flat = load_dataset("annyville-occluded", write_annyville(tmp_path).parent).query[0]
+    nested = flat._replace(path=flat.path.parent / "001" / flat.path.name)
+    nested.path.parent.mkdir()
+    flat.path.rename(nested.path)
+    assert torch.equal(Truth(nested).keypoints, Truth(flat).keypoints)
+    assert torch.equal(Truth(nested).labels, Truth(flat).labels)
