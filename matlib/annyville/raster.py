@@ -44,7 +44,10 @@ def _largest(rows: np.ndarray) -> np.ndarray:
 
 
 def _columns(table: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return np.stack([row[index] for row in table])
+    out = np.empty((len(table), len(index)), table.dtype)
+    for row, chosen in zip(table, out, strict=True):
+        np.take(row, index, out=chosen, mode="clip")
+    return out
 
 
 @dataclass(frozen=True)

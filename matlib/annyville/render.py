@@ -604,7 +604,7 @@ def render_picture(
     crop, found = shot.view.crop, shot.found
     lit, tint = moment(camera, rng)
     empty = np.asarray(_cut_background(town.background(camera_index), crop)).reshape(-1, 3)
-    light = LINEAR[empty.T] * tint.astype(np.float32)[:, None]
+    light = np.stack([np.take(LINEAR * np.float32(tint[c]), empty[:, c]) for c in range(3)])
     image, parts, places = _expose(shot, lit, light, rng)
     mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
     shape = (crop.height, crop.width)
