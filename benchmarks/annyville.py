@@ -26,8 +26,9 @@ from PIL import Image
 
 from matlib.annyville.background import render_background
 from matlib.annyville.camera import CAMERAS
+from matlib.annyville.crowd import PASSERS_BY, Town
 from matlib.annyville.plan import Item, check_preset, person_seed, picture_seed, plan_items
-from matlib.annyville.render import PASSERS_BY, Town, render_picture
+from matlib.annyville.render import render_picture
 from matlib.annyville.wardrobe import Person, make_person
 
 PRESET = check_preset("small")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from matlib.annyville.camera import CAMERAS
-from matlib.annyville.render import Town, _clothes, _draw_crop, _stranger
+from matlib.annyville.crop import draw_box
+from matlib.annyville.crowd import Town, clothes, stranger
 from matlib.annyville.wardrobe import make_person
 
 
@@ -16,7 +17,7 @@ def _town() -> Town:
 def test_most_boxes_hold_the_whole_person_some_are_loose_and_some_cut():
     rng = np.random.default_rng(0)
     person = np.array([[500.0, 200.0], [580.0, 440.0]])  # 240 pixels high
-    crops = [_draw_crop(person, 320, 160, rng) for _ in range(600)]
+    crops = [draw_box(person, 320, 160, rng) for _ in range(600)]
     heights = np.array([c.bottom - c.top for c in crops])
     cut = np.array([c.bottom < 440 - 8 or c.top > 200 + 8 for c in crops])
     assert 0.03 < cut.mean() < 0.14
@@ -29,8 +30,8 @@ def test_an_occluding_person_is_more_often_dressed_like_the_target_than_by_chanc
     target = town.person(5)
 
     def distance(person) -> float:
-        return float(np.abs(_clothes(person) - _clothes(target)).sum())
+        return float(np.abs(clothes(person) - clothes(target)).sum())
 
-    alike = np.mean([distance(_stranger(town, rng, target)) for _ in range(40)])
-    chance = np.mean([distance(_stranger(town, rng)) for _ in range(40)])
+    alike = np.mean([distance(stranger(town, rng, target)) for _ in range(40)])
+    chance = np.mean([distance(stranger(town, rng)) for _ in range(40)])
     assert alike < 0.9 * chance
