@@ -91,7 +91,9 @@ def add_top(d: Dresser, wear: Outfit) -> None:
         d.shell("skirt", layer, hang, (np.minimum(keep, seen_below_outer(d, wear)), d.one), two_sided=True)
     colour = garment.cloth.colours[0]
     if TOPS[garment.kind].collar and not wear.dress:
-        add_collar(d, Layer(cloth_material(garment), part=TORSO), garment.ease + 0.006, 0.03, over=wear.outer is not None)
+        add_collar(
+            d, Layer(cloth_material(garment), part=TORSO), garment.ease + 0.006, 0.03, over=wear.outer is not None
+        )
     if garment.hood != "none":
         add_hood(d, colour, garment.hood, (wear.outer.ease if wear.outer else 0.0) + garment.ease)
 
@@ -169,7 +171,9 @@ def add_outer(d: Dresser, wear: Outfit, garment: Garment) -> None:
         keep = (np.minimum(z - garment.hem, TUBE + 0.07 - z), tube)
         d.shell("skirt", layer, offset, keep, two_sided=True)
     if cut.collar:
-        add_collar(d, Layer(cloth_material(garment), part=TORSO, gloss=cut.gloss), wear.upper.ease + garment.ease, 0.045)
+        add_collar(
+            d, Layer(cloth_material(garment), part=TORSO, gloss=cut.gloss), wear.upper.ease + garment.ease, 0.045
+        )
     if garment.hood != "none":
         fur = garment.kind == "parka" and garment.trim[1] < 0.6
         add_hood(d, garment.cloth.colours[0], garment.hood, garment.ease + wear.upper.ease, fur=fur)
