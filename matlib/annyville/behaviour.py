@@ -6,6 +6,7 @@ import numpy as np
 
 from .pose import Pose
 from .wardrobe import Person
+from .wardrobe.bags import HAND_BAGS
 
 CHANGED = 0.12  # share of pictures in which something is worn otherwise than usual
 WITHOUT = 0.15  # share in which a prop was left at home
@@ -26,10 +27,10 @@ def _draw_arms(person: Person, prop: str, rng: np.random.Generator) -> tuple[str
             return held, held
         free = free if free in ("phone", "call", "pocket") else "swing"
         return (held, free) if side > 0 else (free, held)
+    if person.outfit.bag in HAND_BAGS:
+        return ("hang", free) if side > 0 else (free, "hang")
     if free in BOTH_ARMS or (free == "pocket" and alone < 0.5):
         return free, free
-    if person.outfit.bag in ("hand", "shopping", "briefcase"):  # the bag's arm hangs
-        return ("swing", free) if side > 0 else (free, "swing")
     return (free, "swing") if alone < 0.5 else ("swing", free)
 
 

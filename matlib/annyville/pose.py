@@ -20,7 +20,8 @@ KNEE = np.array([4.0, 17.0, 8.0, 5.0, 30.0, 60.0, 48.0, 12.0])
 ANKLE = np.array([0.0, -4.0, 5.0, 10.0, -14.0, -6.0, 0.0, 2.0])
 
 ARMS = (
-    "swing", "phone", "pocket", "carry", "call", "strap", "folded", "back", "hip", "jog", "trolley", "push", "cane",
+    "swing", "hang", "phone", "pocket", "carry", "call", "strap", "folded", "back", "hip", "jog", "trolley", "push",
+    "cane",
 )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def _arm(kind: str, pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray]:
     if kind == "phone":
         return _direction(22, spread, side), np.array([-0.35 * side, -0.80, 0.42])
     if kind == "call":
-        return _direction(30, 28, side), np.array([-0.10 * side, -0.35, 0.93])
+        return _direction(25, 55, side), np.array([-0.66 * side, -0.10, 0.74])
     if kind == "pocket":
         return _direction(-14, spread + 12, side), _direction(26, -14, side)
     if kind == "carry":
@@ -109,6 +110,8 @@ def _arm(kind: str, pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray]:
         return _direction(1.5 * swing - 8, spread, side), _direction(1.5 * swing + 78, spread - 14, side)
     if kind == "push":
         return _direction(16, spread + 4, side), np.array([-0.10 * side, -0.95, -0.22])
+    if kind == "hang":
+        return _direction(0.4 * swing, spread, side), _direction(0.4 * swing + 4, spread - 3, side)
     if kind == "cane":
         return _direction(10 + 0.5 * swing, spread + 6, side), _direction(30 + 0.5 * swing, spread, side)
     if kind == "trolley":

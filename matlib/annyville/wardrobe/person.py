@@ -14,7 +14,7 @@ from ..body import BakedBody, load_body, skin
 from ..mesh import Layer, Mesh, join
 from ..pose import Pose, pose_bones
 from ..surface import surface_normals, surface_vertices
-from .bags import add_bag
+from .bags import HAND_BAGS, add_bag
 from .catalogue import OUTERS
 from .dresser import Dresser
 from .feet import add_shoes
@@ -200,7 +200,7 @@ def _draw_habits(rng: np.random.Generator, wear: Outfit) -> Habits:
     arms = ("swing",) * 6 + ("phone", "pocket", "pocket", "call", "carry", "folded", "back", "hip")
     if wear.bag in ("backpack", "shoulder", "tote"):
         arms += ("strap", "strap")
-    if wear.bag in ("hand", "shopping", "briefcase"):
+    if wear.bag in HAND_BAGS:
         arms = ("swing",) * 4 + ("phone", "call", "pocket")
     return Habits(
         gait=float(rng.uniform(0.5, 0.75) if elder else rng.uniform(0.75, 1.15)),
