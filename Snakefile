@@ -49,6 +49,7 @@ PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
     "data": {"dataset": DATASET, "root": ROOT},
     "model": {"profile": PROFILE},
+    "options": {"records": RECORDED},
     "table1": {"records": RECORDED},
     "figure1": {"run": SHOWN, "root": ROOT},
     "real": {"records": RECORDED, "runs": TESTED},
@@ -56,6 +57,7 @@ PARAMETERS = {
 NEEDS = {
     **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
     "data": [MANIFEST],
+    "options": RECORDS + REFERENCE,
     "table1": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],
     "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
