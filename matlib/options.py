@@ -1,4 +1,4 @@
-"""The places where the paper can be read in several ways: each a setting of ``matlib.config``, its readings, its default, and why.
+"""Where the paper can be read in several ways: each place a setting of ``matlib.config``, its default, and why.
 
 Readings and defaults are those of the dataclasses; what stands here is the question and the reason.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import numpy as np
 import pandas as pd
 
 from matlib.ablations import row_config
@@ -53,10 +52,12 @@ OPTIONS = (
     Option("model.attention", "features", "Equation 1 has no projections and no heads: shorthand, or meant?",
            "the text describes Vaswani's transformer; to the letter a cell mostly attends to its like", "plain"),
     Option("model.norm_first", "features", "Layer normalisation before or after each sub-layer?",
-           "SGD without warm-up trains the other order badly"),
-    Option("model.encoder_layers", "features", "How many encoder layers?", "the paper says six; row 2 and 4 of Table 1 have none",
+           "this order is known to need no warm-up, and the paper names none"),
+    Option("model.encoder_layers", "features", "How many encoder layers?",
+           "the paper says six; row 2 and 4 of Table 1 have none",
            6, (2, 0)),
-    Option("model.decoder_layers", "features", "How many decoder layers?", "the paper says one; row 2 and 3 of Table 1 have none",
+    Option("model.decoder_layers", "features", "How many decoder layers?",
+           "the paper says one; row 2 and 3 of Table 1 have none",
            1, (0,)),
     Option("model.output_stride", "features", "How many pixels a cell?",
            "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts", None, (32,)),
@@ -67,42 +68,55 @@ OPTIONS = (
            "Equations 5 to 7 need keypoint k to belong to part k"),
     Option("model.decoder_target", "keypoints", "What does the decoder start from?",
            "with one layer, zeros make all parts start equal"),
-    Option("model.map_scale", "keypoints", "Is the product of features and embeddings scaled?", "as in attention, by the root of D'"),
+    Option("model.map_scale", "keypoints", "Is the product of features and embeddings scaled?",
+           "as in attention, by the root of D'"),
     Option("model.embed_sigmoid", "keypoints", "\"MLP with a sigmoid function\": on the embedding?",
            "it flattens heatmaps and part maps", True),
-    Option("model.temperature", "keypoints", "How sharp are the heatmaps?", "the first-order motion model's", None, (1.0, 0.03)),
+    Option("model.temperature", "keypoints", "How sharp are the heatmaps?",
+           "the first-order motion model's", None, (1.0, 0.03)),
     Option("model.jacobian", "keypoints", "Where do the Jacobians come from?", "as in the first-order motion model"),
-    Option("model.keypoints", "keypoints", "Self-supervised keypoints, or somebody else's?", "row 6 of Table 1 is the other", "self"),
+    Option("model.keypoints", "keypoints", "Self-supervised keypoints, or somebody else's?",
+           "row 6 of Table 1 is the other", "self"),
     Option("loss.tps_metric", "equivariance", "Which splines?",
-           "the first-order motion model's, with which the weight of 10 was chosen; not a thin-plate spline proper", "euclidean"),
-    Option("loss.sigma_affine", "equivariance", "How strong is the affine part?", "the first-order motion model's", None, (0.1,)),
+           "the first-order motion model's, with which the weight of 10 was chosen; not a thin-plate spline proper",
+           "euclidean"),
+    Option("loss.sigma_affine", "equivariance", "How strong is the affine part?",
+           "the first-order motion model's", None, (0.1,)),
     Option("loss.sigma_tps", "equivariance", "How strong are the bumps?",
-           "the first-order motion model's; the euclidean kernel needs 2.5 times as much for the same amplitude", None, (0.0125,)),
-    Option("loss.tps_points", "equivariance", "How many control points an axis?", "the first-order motion model's", None, (3,)),
+           "the first-order motion model's; the euclidean kernel needs 2.5 times as much for the same amplitude",
+           None, (0.0125,)),
+    Option("loss.tps_points", "equivariance", "How many control points an axis?",
+           "the first-order motion model's", None, (3,)),
     Option("loss.rf_registration", "equivariance", "Is the image bent in the frame of the feature map?",
            "otherwise a perfect detector keeps a loss", False),
     Option("loss.eq_images", "equivariance", "How many images of the batch are bent?",
-           "all; one an identity is unbiased and nearly halves the cost", "all"),
+           "all; one an identity is unbiased and cheaper", "all"),
     Option("loss.anchor", "motion", "\"Pixel location corresponding to the segmentation\": what is it?",
            "then Equation 5 is Equation 3; a centre of mass moves when a part is half hidden", "centroid"),
-    Option("model.map_activation", "parts", "Do the part maps share each cell?", "a blend of motions needs shares that sum to 1"),
-    Option("model.part_pool", "parts", "\"Weighted pooling\": divided by what?", "then a half hidden part keeps its size", "wavg"),
+    Option("model.map_activation", "parts", "Do the part maps share each cell?",
+           "a blend of motions needs shares that sum to 1"),
+    Option("model.part_pool", "parts", "\"Weighted pooling\": divided by what?",
+           "then a half hidden part keeps its size", "wavg"),
     Option("loss.fc_on", "parts", "What is compared, features or part maps?", "f is called image feature", "features"),
-    Option("loss.fc_norm", "parts", "Features are no distributions: normalised over what?", "Equation 10 sums over z", "spatial"),
+    Option("loss.fc_norm", "parts", "Features are no distributions: normalised over what?",
+           "Equation 10 sums over z", "spatial"),
     Option("loss.fc_pairs", "parts", "Which image is A?", "Equation 12 has one reference", "reference"),
     Option("loss.fc_detach", "parts", "Who learns from the feature consistency?",
            "the paper calls it the loss for optimizing part segmentation; features could make themselves flat", "none"),
-    Option("model.neck", "objective", "A batch normalisation before the classifier?", "all cited re-identification code has it",
+    Option("model.neck", "objective", "A batch normalisation before the classifier?",
+           "all cited re-identification code has it",
            "none"),
     Option("model.part_head", "objective", "One classifier on all parts, or one a part?",
            "Equation 16 has no index of a part; robust to hidden ones"),
     Option("loss.label_smoothing", "objective", "Smoothed labels?", "Equation 15 has none", 0.0, (0.1,)),
     Option("loss.triplet_distance", "objective", "Distances squared, as in Equation 17?",
            "all cited code has them plain; squares make a hinge of it", "sqeuclidean"),
-    Option("loss.equivariance", "objective", "Lambda 5, on both terms of Equation 14?", "as in the first-order motion model",
+    Option("loss.equivariance", "objective", "Lambda 5, on both terms of Equation 14?",
+           "as in the first-order motion model",
            10.0, (0.0,)),
     Option("loss.consistency", "objective", "Lambda 6, on a mean or a sum?", "on means", 5.0, (0.0,)),
-    Option("loss.motion_warmup_epochs", "objective", "Are the motion losses ramped in?", "the paper says nothing", 0, (3,)),
+    Option("loss.motion_warmup_epochs", "objective", "Are the motion losses ramped in?",
+           "the paper says nothing", 0, (3,)),
     *(Option(f"loss.{name}", "objective", question, "not in Equation 9", 0.0, (0.5,)) for name, question in (
         ("separation", "Are keypoints kept apart?"), ("concentration", "Are heatmaps kept narrow?"),
         ("diversity", "Are part features kept different?"), ("entropy", "Are part maps kept decided?"),
@@ -151,8 +165,9 @@ def markdown_table(chapter: str, measured: pd.DataFrame) -> str:
     told = {option.name: _effect(measured[measured["option"] == option.name]) for option in own}
     columns = ["Setting", "Question", "Readings", "Why"] + (["Measured, mAP"] if any(told.values()) else [])
     lines = [columns, ["---"] * len(columns)]
-    lines += [[f"`{o.name}`", o.question, ", ".join(_reading(o, r) for r in o.readings), o.reason, told[o.name]][:len(columns)]
-              for o in own]
+    for o in own:
+        readings = ", ".join(_reading(o, reading) for reading in o.readings)
+        lines.append([f"`{o.name}`", o.question, readings, o.reason, told[o.name]][:len(columns)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -162,4 +177,4 @@ def _reading(option: Option, reading: Any) -> str:
 
 
 def _effect(rows: pd.DataFrame) -> str:
-    return "; ".join(f"{row.reading}: {np.round(row.change, 1):+.1f} ({row.profile}, n = {row.seeds})" for row in rows.itertuples())
+    return "; ".join(f"{row.reading}: {row.change:+.1f} ({row.profile}, n = {row.seeds})" for row in rows.itertuples())
