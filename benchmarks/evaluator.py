@@ -123,7 +123,8 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = measure(arguments)
     unit = rows["numpy.argsort of the matrix"]
-    head = "".join(f"{title:>{width}}" for title, width in (("wall s", 9), ("CPU s", 9), ("of argsort", 12), ("MiB", 8)))
+    titles = (("wall s", 9), ("CPU s", 9), ("of argsort", 12), ("MiB", 8))
+    head = "".join(f"{title:>{width}}" for title, width in titles)
     sys.stdout.write(f"{torch.get_num_threads()} threads".ljust(34) + head + "\n")
     for name, row in rows.items():
         row["of_argsort"] = row["wall"] / unit["wall"]

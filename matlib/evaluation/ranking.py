@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
@@ -46,6 +45,21 @@ Block = Callable[[np.ndarray | slice], Tensor | np.ndarray]
 """The distances (c, b) of c queries to the gallery images of some indices."""
 
 logger = logging.getLogger(__name__)
+
+
+class PerQuery(NamedTuple):
+    """One number a query, of some queries."""
+
+    queries: Int64[np.ndarray, " n"]
+    """Their indices, ascending."""
+    first_ranks: Float64[np.ndarray, " n"]
+    """Of the nearest match, from 1; infinite where there is none."""
+    average_precisions: Float64[np.ndarray, " n"]
+    inverse_negative_penalties: Float64[np.ndarray, " n"]
+
+    def select(self, chosen: np.ndarray | slice) -> PerQuery:
+        """Those at some places, as a slice, an index or a mask tells."""
+        return PerQuery(*(column[chosen] for column in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +87,18 @@ class RankingMetrics:
             raise MatlibError(f"rank counts from 1 to max_rank, which is {len(self.cmc)} here; got {k}")
         return float(self.cmc[k - 1])
 
-    def per_query(self) -> pd.DataFrame:
-        """The queries that count, by their index: ``first_rank`` (NaN for no match), ``AP`` and ``INP``."""
-        frame = pd.DataFrame({"first_rank": self.first_ranks.astype(float), "AP": self.average_precisions,
-                              "INP": self.inverse_negative_penalties}, index=np.flatnonzero(self.valid_queries))
-        if self.unmatched == "zero":
-            frame = frame.reindex(np.arange(len(self.valid_queries)))
-            frame = frame.fillna({"AP": 0.0, "INP": 0.0})
-        return frame.rename_axis("query")
+    def per_query(self) -> PerQuery:
+        """The results of the queries that count, of which the metrics are the means."""
+        queries = np.flatnonzero(self.valid_queries)
+        results = PerQuery(queries, self.first_ranks.astype(float), self.average_precisions,
+                           self.inverse_negative_penalties)
+        if self.unmatched == "skip":
+            return results
+        everyone = PerQuery(np.arange(len(self.valid_queries)), *(np.full(len(self.valid_queries), missing)
+                                                                  for missing in (np.inf, 0.0, 0.0)))
+        for whole, part in zip(everyone[1:], results[1:]):
+            whole[queries] = part
+        return everyone
 
 
 def evaluate(distances: Array, query_ids: Array, gallery_ids: Array, query_cameras: Array, gallery_cameras: Array, *,
@@ -143,8 +161,8 @@ def evaluate_features(query_features: Array, gallery_features: Array, query_ids:
     if metric not in METRICS:
         raise MatlibError(f"metric is one of {', '.join(METRICS)}; got {metric!r}")
     labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
-    query = _checked_features(query_features, len(labels.query_ids), "query")
-    gallery = _checked_features(gallery_features, len(labels.gallery_ids), "gallery")
+    query = checked_features(query_features, len(labels.query_ids), "query")
+    gallery = checked_features(gallery_features, len(labels.gallery_ids), "gallery")
     if query.shape[1] != gallery.shape[1]:
         raise MatlibError(f"query features have {query.shape[1]} channels and gallery features {gallery.shape[1]}: "
                           "they are to come from the same model")
@@ -348,7 +366,7 @@ def _rows_of(features: Tensor, fraction: int) -> int:
     return max(_FEATURE_ELEMENTS // fraction // features.shape[1], 1)
 
 
-def _checked_features(features: Array, count: int, side: str) -> Tensor:
+def checked_features(features: Array, count: int, side: str) -> Tensor:
     tensor = features.detach() if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
     if tensor.ndim != 2 or len(tensor) != count or not tensor.shape[1]:
         raise MatlibError(f"{side} features have the shape {tuple(tensor.shape)}, but there are {count} {side} images: "

@@ -294,12 +294,12 @@ def test_the_number_of_threads_changes_nothing():
 def test_results_by_query():
     case = ([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [3.0, 2.0, 1.0]], [1, 9, 2], [1, 2, 2], [0, 0, 0], [1, 1, 1])
     skip, zero = evaluate(*case).per_query(), evaluate(*case, unmatched="zero").per_query()
-    assert skip.index.tolist() == [0, 2] and zero.index.tolist() == [0, 1, 2]
-    assert skip.first_rank.tolist() == [1, 1] and zero.AP.tolist() == [1, 0, 1] and zero.INP.tolist() == [1, 0, 1]
-    assert np.isnan(zero.first_rank[1])
-    for frame, metrics in ((skip, evaluate(*case)), (zero, evaluate(*case, unmatched="zero"))):
-        assert (frame.AP.mean(), frame.INP.mean()) == (metrics.mAP, metrics.mINP)
-        assert (frame.first_rank <= 1).mean() == metrics.rank(1)
+    assert [column.tolist() for column in skip] == [[0, 2], [1, 1], [1, 1], [1, 1]]
+    assert [column.tolist() for column in zero] == [[0, 1, 2], [1, np.inf, 1], [1, 0, 1], [1, 0, 1]]
+    for results, metrics in ((skip, evaluate(*case)), (zero, evaluate(*case, unmatched="zero"))):
+        assert results.average_precisions.mean() == metrics.mAP
+        assert results.inverse_negative_penalties.mean() == metrics.mINP
+        assert (results.first_ranks <= 1).mean() == metrics.rank(1)
 
 
 def test_float32_features_are_compared_in_float32_whatever_was_allowed():
