@@ -66,8 +66,12 @@ def parse_options(settings: list[str]) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m matlib.data", description="Look at a data set.")
     parser.add_argument("name", help=f"one of {', '.join(dataset_names())}")
-    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="its options, as query=occluded")
+    parser.add_argument(
+        "--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data"
+    )
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="its options, as query=occluded"
+    )
     parser.add_argument("--images", action="store_true", help="read every image, to find damaged ones")
     arguments = parser.parse_args()
     options = parse_options(arguments.set)

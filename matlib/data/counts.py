@@ -55,11 +55,15 @@ COUNTS = {
 
 PAPER = {
     "market1501": PaperFigure(
-        "gallery", 19_732, "it counts the whole folder with its 3,819 junk boxes, which every evaluation leaves out"
+        "gallery",
+        19_732,
+        "it counts the whole folder with its 3,819 junk boxes, which every evaluation leaves out",
     ),
     "dukemtmc": PaperFigure(
-        "", 36_411, "the images are right, but its 1,404 identities are those that two cameras saw; 408 distractors"
-        " are in the gallery besides"
+        "",
+        36_411,
+        "the images are right, but its 1,404 identities are those that two cameras saw; 408 distractors"
+        " are in the gallery besides",
     ),
     "occluded_duke": PaperFigure("train", 15_168, "two digits of 15,618 are exchanged"),
     "partial_reid": PaperFigure(

@@ -135,7 +135,9 @@ def _locate_in_archives(layout: Layout, archives: Sequence[Path]) -> tuple[Path,
         if found is not None:
             return found
         if matches:
-            reason = f"{layout.title} in {matches[0][0]} is not what was asked for: {layout.refuse(*matches[0])}"
+            reason = (
+                f"{layout.title} in {matches[0][0]} is not what was asked for: {layout.refuse(*matches[0])}"
+            )
     raise MissingDatasetError(
         reason
         or f"{layout.title} is not complete: {listed(layout.splits[0])} are not all in {folder}, which holds"
@@ -176,7 +178,9 @@ def _matches(layout: Layout, candidates: Iterable[Path]) -> list[tuple[Path, tup
     ]
 
 
-def _accepted(layout: Layout, matches: Iterable[tuple[Path, tuple[str, ...]]]) -> tuple[Path, tuple[str, ...]] | None:
+def _accepted(
+    layout: Layout, matches: Iterable[tuple[Path, tuple[str, ...]]]
+) -> tuple[Path, tuple[str, ...]] | None:
     return next((match for match in matches if layout.refuse(*match) is None), None)
 
 

@@ -33,7 +33,7 @@ def read_market1501(name: str, root: Path, other_roots: tuple[str, ...] = ()) ->
 
 
 def read_dukemtmc(name: str, root: Path, other_roots: tuple[str, ...] = ()) -> ReIDDataset:
-    """DukeMTMC-reID (Ristani et al. 2016, Zheng et al., ICCV 2017). Raises MatlibError as ``read_market_layout`` does."""
+    """DukeMTMC-reID (Zheng et al., ICCV 2017). Raises MatlibError as ``read_market_layout`` does."""
     return read_market_layout(name, DUKEMTMC, root, 8, other_roots)
 
 

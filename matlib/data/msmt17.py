@@ -25,12 +25,17 @@ _NAME = re.compile(r"\d+_\d+_(\d+)_")
 
 
 def read_msmt17(
-    name: str, root: Path, other_roots: tuple[str, ...] = (), *, validation: bool = True, version: str | None = None
+    name: str,
+    root: Path,
+    other_roots: tuple[str, ...] = (),
+    *,
+    validation: bool = True,
+    version: str | None = None,
 ) -> ReIDDataset:
     """MSMT17 (Wei et al., CVPR 2018), 15 cameras.
 
-    The camera is the third number of an image's name; the identity is the one that the list gives. A copy in Market-1501's
-    layout, in which some projects keep it, is read too.
+    The camera is the third number of an image's name; the identity is the one that the list gives. A copy in
+    Market-1501's layout, in which some projects keep it, is read too.
 
     Parameters
     ----------
@@ -71,9 +76,13 @@ def _read_list(file: Path, images: Path) -> tuple[Sample, ...]:
         if line.strip():
             sample = _read_line(line, f"{file}, line {number}", images)
             if sample.path in samples:
-                raise MatlibError(f"{file}, line {number}, names {sample.path.name} again: fetch the list again")
+                raise MatlibError(
+                    f"{file}, line {number}, names {sample.path.name} again: fetch the list again"
+                )
             samples[sample.path] = sample
-    there = {folder: set(os.listdir(folder)) for folder in {path.parent for path in samples} if folder.is_dir()}
+    there = {
+        folder: set(os.listdir(folder)) for folder in {path.parent for path in samples} if folder.is_dir()
+    }
     missing = sorted(path for path in samples if path.name not in there.get(path.parent, ()))
     if missing or not samples:
         raise MatlibError(
@@ -95,5 +104,7 @@ def _read_line(line: str, where: str, images: Path) -> Sample:
         )
     camera = int(name[1])
     if not 1 <= camera <= CAMERAS:
-        raise MatlibError(f"{where}, is of camera {camera}, but MSMT17 has cameras 1 to {CAMERAS}: is it another data set?")
+        raise MatlibError(
+            f"{where}, is of camera {camera}, but MSMT17 has cameras 1 to {CAMERAS}: is it another data set?"
+        )
     return Sample(images / path, int(match["identity"]), camera - 1)

@@ -23,8 +23,13 @@ from matlib.data.samples import ReIDDataset, Sample, relabel
 from matlib.errors import MatlibError
 
 SPLITS = ("train", "query", "gallery")
-FOLDERS = {"train": "train", "query": "query", "gallery": "gallery",
-           "bounding_box_train": "train", "bounding_box_test": "gallery"}  # as Market-1501 calls them
+FOLDERS = {
+    "train": "train",
+    "query": "query",
+    "gallery": "gallery",
+    "bounding_box_train": "train",
+    "bounding_box_test": "gallery",
+}  # as Market-1501 calls them
 COLUMNS = ("path", "identity", "camera", "split")
 CAMERAS = ("named", "ignored")
 
@@ -41,7 +46,9 @@ class _Row(NamedTuple):
     split: str
 
 
-def read_folder(name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named") -> ReIDDataset:
+def read_folder(
+    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named"
+) -> ReIDDataset:
     """One's own images in folders: ``<split>/<identity>/<camera>_<anything>.jpg``.
 
     The splits are ``train``, ``query`` and ``gallery``; there is ``train``, or ``query`` and ``gallery``, or all
@@ -65,16 +72,20 @@ def read_folder(name: str, root: Path, other_roots: tuple[str, ...] = (), *, cam
     found = {folder: split for folder, split in FOLDERS.items() if (root / folder).is_dir()}
     if not found:
         raise MatlibError(
-            f"{root} holds none of the folders {listed(SPLITS)}; put images as <split>/<identity>/<camera>_<anything>.jpg,"
-            " such as query/alice/entrance_0017.jpg"
+            f"{root} holds none of the folders {listed(SPLITS)}; put images as"
+            " <split>/<identity>/<camera>_<anything>.jpg, such as query/alice/entrance_0017.jpg"
         )
     if len(set(found.values())) < len(found):
-        raise MatlibError(f"{root} holds the same split under two names ({listed(list(found))}): remove one of them")
+        raise MatlibError(
+            f"{root} holds the same split under two names ({listed(list(found))}): remove one of them"
+        )
     rows = [row for folder, split in found.items() for row in _folder_rows(root / folder, split)]
     return _dataset(name, root, rows, cameras)
 
 
-def read_csv(name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named") -> ReIDDataset:
+def read_csv(
+    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named"
+) -> ReIDDataset:
     """One's own images as a CSV file, with the columns ``path``, ``identity``, ``camera`` and ``split``.
 
     The columns may come in any order and among others. Paths are relative to the file's folder, or absolute; ``split``
@@ -107,13 +118,22 @@ def _folder_rows(folder: Path, split: str) -> list[_Row]:
     inner = [(path, person.name) for person in people for path in list_images(person)]
     if flat and inner:
         raise MatlibError(
-            f"{folder} holds images ({flat[0].name}) beside folders of people with images ({inner[0][1]}/{inner[0][0].name}):"
-            " which layout is meant? Put all into folders, or all beside each other with names like 0007_c2_0017.jpg"
+            f"{folder} holds images ({flat[0].name}) beside folders of people with images"
+            f" ({inner[0][1]}/{inner[0][0].name}): which layout is meant? Put all into folders, or all beside"
+            " each other with names like 0007_c2_0017.jpg"
         )
     if flat:
-        return [_Row(path, *_fields(_MARKET_NAME, path, "<identity>_c<camera>, as 0007_c2_0017.jpg"), split) for path in flat]
+        return [
+            _Row(path, *_fields(_MARKET_NAME, path, "<identity>_c<camera>, as 0007_c2_0017.jpg"), split)
+            for path in flat
+        ]
     return [
-        _Row(path, person, *_fields(_FOLDER_NAME, path, "a camera and an underscore, as entrance_0017.jpg"), split)
+        _Row(
+            path,
+            person,
+            *_fields(_FOLDER_NAME, path, "a camera and an underscore, as entrance_0017.jpg"),
+            split,
+        )
         for path, person in inner
     ]
 
@@ -121,7 +141,9 @@ def _folder_rows(folder: Path, split: str) -> list[_Row]:
 def _fields(pattern: re.Pattern[str], path: Path, wanted: str) -> tuple[str, ...]:
     match = pattern.match(path.name)
     if match is None:
-        raise MatlibError(f"the name of {path} does not begin with {wanted}: rename it, or list the images in a CSV file")
+        raise MatlibError(
+            f"the name of {path} does not begin with {wanted}: rename it, or list the images in a CSV file"
+        )
     return match.groups()
 
 
@@ -131,8 +153,8 @@ def _csv_rows(file: Path, reader: csv.DictReader) -> Iterable[_Row]:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise MatlibError(
-            f"{file} has no column {listed(missing)}; its first line, with commas between, is to hold {listed(COLUMNS)},"
-            f" but holds {', '.join(header) or 'nothing'}"
+            f"{file} has no column {listed(missing)}; its first line, with commas between, is to hold"
+            f" {listed(COLUMNS)}, but holds {', '.join(header) or 'nothing'}"
         )
     seen: dict[tuple[Path, str], int] = {}
     for record in reader:
@@ -141,7 +163,12 @@ def _csv_rows(file: Path, reader: csv.DictReader) -> Iterable[_Row]:
         empty = [column for column, value in values.items() if not value]
         if empty:
             raise MatlibError(f"{where}: no {listed(empty)} given; each line is to hold {listed(COLUMNS)}")
-        row = _Row(file.parent / Path(values["path"]).expanduser(), values["identity"], values["camera"], values["split"])
+        row = _Row(
+            file.parent / Path(values["path"]).expanduser(),
+            values["identity"],
+            values["camera"],
+            values["split"],
+        )
         if row.split not in SPLITS:
             raise MatlibError(f"{where}: the split is one of {', '.join(SPLITS)}; got {row.split!r}")
         if row.path.suffix.lower() not in IMAGE_SUFFIXES:
@@ -150,7 +177,9 @@ def _csv_rows(file: Path, reader: csv.DictReader) -> Iterable[_Row]:
             raise MatlibError(f"{where}: there is no file {row.path}; paths are relative to {file.parent}")
         before = seen.setdefault((row.path, row.split), reader.line_num)
         if before != reader.line_num:
-            raise MatlibError(f"{where}: {values['path']} was in {row.split} before, on line {before}; remove one of them")
+            raise MatlibError(
+                f"{where}: {values['path']} was in {row.split} before, on line {before}; remove one of them"
+            )
         yield row
 
 
@@ -166,8 +195,12 @@ def _dataset(name: str, root: Path, rows: Sequence[_Row], cameras: str) -> ReIDD
         raise MatlibError(f"{root} has no images in {listed(SPLITS)} ({', '.join(IMAGE_SUFFIXES)})")
     if bool(query) != bool(gallery):
         there, missing = ("query", "gallery") if query else ("gallery", "query")
-        raise MatlibError(f"{root} has {there} images but no {missing} images; a test needs both, a training neither")
-    labels = hashlib.sha256("\n".join(f"{row.identity}\0{row.camera}\0{cameras}" for row in sorted(rows)).encode()).hexdigest()
+        raise MatlibError(
+            f"{root} has {there} images but no {missing} images; a test needs both, a training neither"
+        )
+    labels = hashlib.sha256(
+        "\n".join(f"{row.identity}\0{row.camera}\0{cameras}" for row in sorted(rows)).encode()
+    ).hexdigest()
     if cameras == "ignored":
         _check_apart(root, query, gallery)
         query = tuple(sample._replace(camera=QUERY_CAMERA) for sample in query)
@@ -192,8 +225,8 @@ def _check_apart(root: Path, query: Sequence[Sample], gallery: Sequence[Sample])
     both = sorted({sample.path for sample in query} & {sample.path for sample in gallery})
     if both:
         raise MatlibError(
-            f"{len(both)} images of {root} are query and gallery, such as {both[0].name}: with cameras ignored they would find"
-            " themselves; take them out of one of the two"
+            f"{len(both)} images of {root} are query and gallery, such as {both[0].name}: with cameras ignored they"
+            " would find themselves; take them out of one of the two"
         )
 
 
@@ -208,15 +241,21 @@ def _check_matches(root: Path, query: Sequence[Sample], gallery: Sequence[Sample
         if alone:
             logger.warning(
                 "%s: %d of %d queries have no match from another camera, such as %s; they are left out of the numbers",
-                root, len(alone), len(query), alone[0].path.name,
+                root,
+                len(alone),
+                len(query),
+                alone[0].path.name,
             )
         return
     if not people & {sample.identity for sample in query}:
         raise MatlibError(
-            f"no identity of the queries of {root} is in its gallery: identities are compared by name, so write the same"
-            " person in the same way in both"
+            f"no identity of the queries of {root} is in its gallery: identities are compared by name, so write"
+            " the same person in the same way in both"
         )
-    rule = "the test leaves out gallery images from the query's own camera, which are too easy, so that no query has a match"
+    rule = (
+        "the test leaves out gallery images from the query's own camera, which are too easy, so that no query has"
+        " a match"
+    )
     mend = "name each image's own camera, or load with cameras='ignored' if there is truly one or it is not known"
     if len({sample.camera for sample in (*query, *gallery)}) == 1:
         raise MatlibError(f"all query and gallery images of {root} have one camera: {rule}; {mend}")

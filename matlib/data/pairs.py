@@ -51,7 +51,12 @@ def read_occluded_reid(name: str, root: Path, other_roots: tuple[str, ...] = ())
 
 
 def read_partial_reid(
-    name: str, root: Path, other_roots: tuple[str, ...] = (), *, query: str = "partial", shot: int | None = None
+    name: str,
+    root: Path,
+    other_roots: tuple[str, ...] = (),
+    *,
+    query: str = "partial",
+    shot: int | None = None,
 ) -> ReIDDataset:
     """Partial-REID (Zheng et al., ICCV 2015): 60 people, with 5 query and 5 whole-body gallery images each.
 
@@ -174,8 +179,8 @@ def _identity(path: Path, folder: Path) -> int | None:
         return None
     if path.parent != folder and int(path.parent.name) != int(match[0]):
         raise MatlibError(
-            f"{path} lies in the folder of identity {int(path.parent.name)} but has the name of identity {int(match[0])}:"
-            " restore it from the archive"
+            f"{path} lies in the folder of identity {int(path.parent.name)} but has the name of identity"
+            f" {int(match[0])}: restore it from the archive"
         )
     return int(match[0])
 

@@ -223,7 +223,9 @@ def test_an_interrupted_unpacking_goes_on_where_it_was(tmp_path, monkeypatch, su
     source = write_partial_reid(tmp_path / "elsewhere" / "set")
     archive = archive_of(source, tmp_path / f"set{suffix}")
     copy, replaced = archives._copy, []
-    monkeypatch.setattr(Path, "replace", lambda self, to, replace=Path.replace: (replaced.append(to), replace(self, to))[1])
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to, replace=Path.replace: (replaced.append(to), replace(self, to))[1]
+    )
 
     def killed_in_the_eighth(archive, member, path, part, left):
         if len(replaced) == 7:
@@ -275,7 +277,9 @@ def test_a_killed_process_leaves_no_data_set_and_the_next_one_finishes(tmp_path)
         unpacked(archive)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert not (tmp_path / "set").exists() and len(tree(tmp_path)) > len(tree(source)) + 1  # something was written
+    assert (
+        not (tmp_path / "set").exists() and len(tree(tmp_path)) > len(tree(source)) + 1
+    )  # something was written
     assert tree(unpacked(archive)) == tree(source)
 
 

@@ -139,13 +139,17 @@ def test_occluded_reid_without_the_people_s_folders(tmp_path):
     for image in list(folder.rglob("*.tif")):
         image.rename(image.parent.parent / image.name)
     flat = load_dataset("occluded_reid", tmp_path / "one")
-    assert described(flat.query) == described(nested.query) and described(flat.gallery) == described(nested.gallery)
+    assert described(flat.query) == described(nested.query) and described(flat.gallery) == described(
+        nested.gallery
+    )
 
 
 def test_an_image_in_another_person_s_folder_is_told(tmp_path):
     folder = write_occluded_reid(tmp_path / "Occluded_REID") / "whole_body_images"
     (folder / "001" / "001_01.tif").rename(folder / "002" / "001_01.tif")
-    with pytest.raises(MatlibError, match="001_01.tif lies in the folder of identity 2 but has the name of identity 1"):
+    with pytest.raises(
+        MatlibError, match="001_01.tif lies in the folder of identity 2 but has the name of identity 1"
+    ):
         load_dataset("occluded_reid", tmp_path)
 
 
@@ -188,8 +192,11 @@ def test_partial_ilids_in_both_layouts(tmp_path, renamed):
     [
         ("occluded_reid", "OccludedREID", ("query", "gallery")),
         ("occluded_reid", "Occluded_REID", ("query", "bounding_box_test")),
-        ("occluded_reid", "ICME2018_Occluded-Person-Reidentification_datasets/Occluded_REID",
-         ("occluded_body_images", "whole_body_images")),
+        (
+            "occluded_reid",
+            "ICME2018_Occluded-Person-Reidentification_datasets/Occluded_REID",
+            ("occluded_body_images", "whole_body_images"),
+        ),
         ("occluded_reid", "occluded_reid/Occluded_REID", ("occluded_body_images", "whole_body_images")),
         ("partial_reid", "partial_reid/PartialREID", ("partial_body_images", "whole_body_images")),
         ("partial_ilids", "PartialiLIDS", ("query", "gallery")),
@@ -203,7 +210,11 @@ def test_layouts_of_pairs_that_are_in_use(tmp_path, name, folder, splits):
             write_image(tmp_path / folder / split / image)
     dataset = load_dataset(name, tmp_path)
     assert dataset.root == tmp_path / folder and dataset.trained_on == "market1501"
-    assert described(dataset.query) == [("0001_01.jpg", 1, 0), ("0002_02.jpg", 2, 0), ("0002_c3s3_01.jpg", 2, 0)]
+    assert described(dataset.query) == [
+        ("0001_01.jpg", 1, 0),
+        ("0002_02.jpg", 2, 0),
+        ("0002_c3s3_01.jpg", 2, 0),
+    ]
     assert described(dataset.gallery) == [(image, person, 1) for image, person, _ in described(dataset.query)]
 
 
@@ -213,7 +224,9 @@ def test_the_two_versions_of_partial_ilids(tmp_path, caplog):
         write_image(fpr / folder / "0007_1.jpg")
     assert load_dataset("partial_ilids", tmp_path).root == fpr
     assert "images of FPR (version='fpr')" in caplog.text
-    with pytest.raises(MatlibError, match="is not what was asked for: by its file names it is version 'fpr', not 'dsr'"):
+    with pytest.raises(
+        MatlibError, match="is not what was asked for: by its file names it is version 'fpr', not 'dsr'"
+    ):
         load_dataset("partial_ilids", tmp_path, version="dsr")
     dsr = write_partial_ilids(tmp_path / "partial_ilids" / "Partial_iLIDS")
     assert load_dataset("partial_ilids", tmp_path).root == dsr  # though the other's folder comes first
@@ -242,13 +255,17 @@ def test_msmt17(tmp_path, version, root):
     dataset = load_dataset("msmt17", (tmp_path / root.split("/")[0]) if "run" in root else tmp_path)
     assert dataset.root == folder and dataset.trained_on is None
     train, test = MSMT17_FOLDERS[version]
-    assert [(s.identity, s.camera) for s in dataset.train] == [(p, 13 - i) for p in range(3) for i in range(4)]
+    assert [(s.identity, s.camera) for s in dataset.train] == [
+        (p, 13 - i) for p in range(3) for i in range(4)
+    ]
     assert {s.path.relative_to(folder).parts[0] for s in dataset.train} == {train}
     assert [(s.identity, s.camera) for s in dataset.query] == [(0, 0), (1, 0)]
     assert [(s.identity, s.camera) for s in dataset.gallery] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert all(s.path.is_file() for s in (*dataset.train, *dataset.query, *dataset.gallery))
     alone = load_dataset("msmt17", folder, validation=False)
-    assert len(alone.train) == 9 and set(alone.train) < set(dataset.train) and alone.gallery == dataset.gallery
+    assert (
+        len(alone.train) == 9 and set(alone.train) < set(dataset.train) and alone.gallery == dataset.gallery
+    )
     assert fingerprint(alone) != fingerprint(dataset)
 
 
@@ -276,11 +293,20 @@ def test_msmt17_in_market_s_layout_cannot_tell_its_validation_images(tmp_path):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("0000/0000_000_01_0303morning_0008_0.jpg", "list_query.txt, line 3, is not an image and an identity"),
+        (
+            "0000/0000_000_01_0303morning_0008_0.jpg",
+            "list_query.txt, line 3, is not an image and an identity",
+        ),
         ("0000/0000_000_xx_0303morning_0008_0.jpg 0", "line 3, is not an image and an identity"),
         ("../0000/0000_000_01_0303morning_0008_0.jpg 0", "line 3, is not an image and an identity"),
-        ("0000/0000_000_16_0303morning_0008_0.jpg 0", "line 3, is of camera 16, but MSMT17 has cameras 1 to 15"),
-        ("0000/0000_009_01_0303morning_0008_0.jpg 0", "1 of the 3 images that .*list_query.txt names are not there, such as"),
+        (
+            "0000/0000_000_16_0303morning_0008_0.jpg 0",
+            "line 3, is of camera 16, but MSMT17 has cameras 1 to 15",
+        ),
+        (
+            "0000/0000_009_01_0303morning_0008_0.jpg 0",
+            "1 of the 3 images that .*list_query.txt names are not there, such as",
+        ),
         ("0000/0000_000_01_0303noon_0000_1.jpg 0", "line 3, names 0000_000_01_0303noon_0000_1.jpg again"),
     ],
 )
@@ -293,7 +319,10 @@ def test_damaged_lists_of_msmt17_are_told(tmp_path, line, sentence):
 
 def test_a_missing_list_of_msmt17_is_told(tmp_path):
     (write_msmt17(tmp_path / "MSMT17_V1") / "list_val.txt").unlink()
-    with pytest.raises(MatlibError, match="is not complete: list_val.txt missing, it holds list_gallery.txt, .*, test/, train/"):
+    with pytest.raises(
+        MatlibError,
+        match="is not complete: list_val.txt missing, it holds list_gallery.txt, .*, test/, train/",
+    ):
         load_dataset("msmt17", tmp_path)
 
 
@@ -318,7 +347,9 @@ def test_occluded_duke_s_lists_without_duke(tmp_path):
         load_dataset("occluded_duke", tmp_path)
     write_market(tmp_path / "DukeMTMC-reID", *DUKE.values())
     (lists / "query.list").write_text("0005_c2_f0046985.jpg\n0005_c2_f0000000.jpg\n")
-    with pytest.raises(MatlibError, match="1 of the 2 images that .*query.list names are not in .*such as 0005_c2_f0000000"):
+    with pytest.raises(
+        MatlibError, match="1 of the 2 images that .*query.list names are not in .*such as 0005_c2_f0000000"
+    ):
         load_dataset("occluded_duke", tmp_path)
 
 
@@ -355,14 +386,22 @@ def test_copies_in_another_format_are_left_out(tmp_path, caplog):
         write_image(image.with_suffix(".JPG"))
     dataset = load_dataset("occluded_reid", tmp_path)
     assert [s.path.name for s in dataset.query] == ["001_01.tif", "001_02.tif"]
-    assert "left out 2 copies of images in another format, such as 001_01.JPG beside 001_01.tif" in caplog.text
+    assert (
+        "left out 2 copies of images in another format, such as 001_01.JPG beside 001_01.tif" in caplog.text
+    )
 
 
 def test_the_same_name_in_two_lists_is_two_images(tmp_path):
-    write_market(tmp_path / "market1501", ["0002_c1s1_000001_01.jpg"], ["0001_c1s1_000001_01.jpg"],
-                 ["0001_c1s1_000001_01.jpg", "0001_c2s1_000001_01.jpg"])
+    write_market(
+        tmp_path / "market1501",
+        ["0002_c1s1_000001_01.jpg"],
+        ["0001_c1s1_000001_01.jpg"],
+        ["0001_c1s1_000001_01.jpg", "0001_c2s1_000001_01.jpg"],
+    )
     dataset = load_dataset("market1501", tmp_path)
-    assert dataset.query[0].path.name == dataset.gallery[0].path.name and dataset.query[0] != dataset.gallery[0]
+    assert (
+        dataset.query[0].path.name == dataset.gallery[0].path.name and dataset.query[0] != dataset.gallery[0]
+    )
 
 
 def test_links_are_followed_and_lost_ones_told(tmp_path, caplog):
@@ -378,8 +417,12 @@ def test_links_are_followed_and_lost_ones_told(tmp_path, caplog):
 
 def test_the_order_on_disk_does_not_matter(tmp_path, monkeypatch):
     """Directories are listed in any order; lists and labels are the same."""
-    write_market(tmp_path / "market1501", [f"{p:04}_c{c}s1_000001_01.jpg" for p in (9, 2, 40) for c in (3, 1)],
-                 ["0001_c1s1_000001_01.jpg"], ["0001_c2s1_000001_01.jpg"])
+    write_market(
+        tmp_path / "market1501",
+        [f"{p:04}_c{c}s1_000001_01.jpg" for p in (9, 2, 40) for c in (3, 1)],
+        ["0001_c1s1_000001_01.jpg"],
+        ["0001_c2s1_000001_01.jpg"],
+    )
     write_occluded_reid(tmp_path / "Occluded_REID", people=3)
     first = [load_dataset(name, tmp_path) for name in ("market1501", "occluded_reid")]
     assert [s.identity for s in first[0].train] == [0, 0, 1, 1, 2, 2]
@@ -392,7 +435,9 @@ def test_the_order_on_disk_does_not_matter(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(os, "scandir", lambda path: Backwards(sorted(scan(path), key=lambda e: e.name, reverse=True)))
+    monkeypatch.setattr(
+        os, "scandir", lambda path: Backwards(sorted(scan(path), key=lambda e: e.name, reverse=True))
+    )
     monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(iterate(self), reverse=True)))
     assert [load_dataset(name, tmp_path) for name in ("market1501", "occluded_reid")] == first
 
@@ -439,7 +484,9 @@ def test_unknown_names_and_options(tmp_path):
         load_dataset("partial_reid", tmp_path, probe="partial")
 
 
-REAL_SETS = [name for name in dataset_names() if not name.startswith("annyville") and name not in ("folder", "csv")]
+REAL_SETS = [
+    name for name in dataset_names() if not name.startswith("annyville") and name not in ("folder", "csv")
+]
 
 
 @pytest.mark.parametrize("name", REAL_SETS)
@@ -560,7 +607,16 @@ def test_the_command_line_looks_at_a_set(tmp_path, monkeypatch, caplog):
 
     caplog.set_level(logging.INFO)
     folder = write_partial_reid(tmp_path / "Partial_REID")
-    arguments = ["matlib.data", "partial_reid", "--root", str(tmp_path), "--set", "query=occluded", "shot=2", "--images"]
+    arguments = [
+        "matlib.data",
+        "partial_reid",
+        "--root",
+        str(tmp_path),
+        "--set",
+        "query=occluded",
+        "shot=2",
+        "--images",
+    ]
     monkeypatch.setattr("sys.argv", arguments)
     command.main()
     said = [record.getMessage() for record in caplog.records if record.name == command.__name__]
@@ -570,13 +626,16 @@ def test_the_command_line_looks_at_a_set(tmp_path, monkeypatch, caplog):
         "  query: 6 images of 3 identities, published are 300 images of 60 identities",
         "  gallery: 3 images of 3 identities, published are 60 images of 60 identities",
         "  for testing only; models are trained on market1501",
-        "  the paper says 600 images: it counts one query folder and the gallery; the set holds 900 images in three folders",
+        "  the paper says 600 images: it counts one query folder and the gallery; the set holds 900 images in three"
+        " folders",
         "  every image can be read",
     ]
     for name in ("001_001.jpg", "002_001.jpg"):
         image = folder / "occluded_body_images" / name
         image.write_bytes(image.read_bytes()[:300] if name.startswith("001") else b"")  # truncated, and empty
-    with pytest.raises(MatlibError, match="2 of 9 images are damaged; the first: .*001_001.jpg cannot be read as an image"):
+    with pytest.raises(
+        MatlibError, match="2 of 9 images are damaged; the first: .*001_001.jpg cannot be read as an image"
+    ):
         command.main()
     monkeypatch.setattr("sys.argv", ["matlib.data", "partial_reid", "--set", "query"])
     with pytest.raises(MatlibError, match="--set takes NAME=VALUE"):

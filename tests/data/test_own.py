@@ -9,7 +9,8 @@ from matlib.errors import MatlibError
 FOLDER = [
     "train/zoë/entrance_1.jpg", "train/zoë/yard_1.JPG", "train/bob smith/entrance_0001.png",
     "query/alice/entrance_17.jpg", "query/carl/yard_1.jpg",
-    "gallery/alice/yard_3.jpg", "gallery/alice/entrance_18.jpg", "gallery/dora/lift 2_1.jpg", "gallery/carl/lift 2_9.jpg",
+    "gallery/alice/yard_3.jpg", "gallery/alice/entrance_18.jpg",
+    "gallery/dora/lift 2_1.jpg", "gallery/carl/lift 2_9.jpg",
 ]  # fmt: skip
 
 
@@ -35,13 +36,21 @@ def test_a_folder_with_named_people_and_cameras(tmp_path):
     assert described(dataset.gallery) == [
         ("entrance_18.jpg", 0, 0), ("yard_3.jpg", 0, 2), ("lift 2_9.jpg", 2, 1), ("lift 2_1.jpg", 3, 1),
     ]  # fmt: skip
-    assert described(dataset.train) == [("entrance_0001.png", 0, 0), ("entrance_1.jpg", 1, 0), ("yard_1.JPG", 1, 2)]
+    assert described(dataset.train) == [
+        ("entrance_0001.png", 0, 0),
+        ("entrance_1.jpg", 1, 0),
+        ("yard_1.JPG", 1, 2),
+    ]
     assert ImageDataset(dataset.query, (16, 8))[1]["identity"] == 2
 
 
-@pytest.mark.parametrize("folders", [("train", "query", "gallery"), ("bounding_box_train", "query", "bounding_box_test")])
+@pytest.mark.parametrize(
+    "folders", [("train", "query", "gallery"), ("bounding_box_train", "query", "bounding_box_test")]
+)
 def test_a_folder_with_market_s_names(tmp_path, folders):
-    for folder, names in zip(folders, (["0040_c9_1.jpg"], ["0007_c2_1.jpg"], ["0007_c10_1.jpg", "-1_c2_1.jpg", "0000_c3.jpg"])):
+    for folder, names in zip(
+        folders, (["0040_c9_1.jpg"], ["0007_c2_1.jpg"], ["0007_c10_1.jpg", "-1_c2_1.jpg", "0000_c3.jpg"])
+    ):
         write_images(tmp_path / folder, names)
     dataset = load_dataset("folder", tmp_path)
     assert described(dataset.query) == [("0007_c2_1.jpg", 7, 0)]  # cameras 2, 3, 9 and 10 become 0 to 3
@@ -63,9 +72,15 @@ def test_a_folder_may_be_for_training_or_for_testing_only(tmp_path, splits):
         (["pictures/alice/a_1.jpg"], "holds none of the folders"),
         (["query/alice/a_1.jpg"], "has query images but no gallery images"),
         (["gallery/alice/a_1.jpg"], "has gallery images but no query images"),
-        (["train/alice/17.jpg"], "17.jpg does not begin with a camera and an underscore, as entrance_0017.jpg"),
+        (
+            ["train/alice/17.jpg"],
+            "17.jpg does not begin with a camera and an underscore, as entrance_0017.jpg",
+        ),
         (["train/alice_1.jpg"], "alice_1.jpg does not begin with <identity>_c<camera>"),
-        (["train/alice/a_1.jpg", "train/0007_c1.jpg"], r"holds images \(0007_c1.jpg\) beside folders of people"),
+        (
+            ["train/alice/a_1.jpg", "train/0007_c1.jpg"],
+            r"holds images \(0007_c1.jpg\) beside folders of people",
+        ),
         (["train/alice/a_1.jpg", "bounding_box_train/0007_c1.jpg"], "holds the same split under two names"),
         (["train/alice/a_1.txt"], "has no images in train, query and gallery"),
     ],
@@ -83,8 +98,11 @@ def test_folders_that_cannot_be_read_are_told(tmp_path, names, sentence):
 
 def test_all_images_from_one_camera(tmp_path):
     write_images(tmp_path, ["query/a/1_1.jpg", "gallery/a/1_2.jpg", "gallery/b/1_3.jpg"])
-    with pytest.raises(MatlibError, match="have one camera: the test leaves out gallery images from the query's own camera"
-                                          ".*name each image's own camera, or load with cameras='ignored'"):
+    with pytest.raises(
+        MatlibError,
+        match="have one camera: the test leaves out gallery images from the query's own camera"
+        ".*name each image's own camera, or load with cameras='ignored'",
+    ):
         load_dataset("folder", tmp_path)
     dataset = load_dataset("folder", tmp_path, cameras="ignored")
     assert {s.camera for s in dataset.query} == {0} and {s.camera for s in dataset.gallery} == {1}
@@ -103,7 +121,9 @@ def test_matches_from_the_own_camera_only(tmp_path, caplog):
 
 def test_no_common_identity(tmp_path):
     write_images(tmp_path, ["query/a/1_1.jpg", "gallery/A/2_2.jpg"])
-    with pytest.raises(MatlibError, match="no identity of the queries .* write the same person in the same way"):
+    with pytest.raises(
+        MatlibError, match="no identity of the queries .* write the same person in the same way"
+    ):
         load_dataset("folder", tmp_path)
 
 
@@ -137,8 +157,11 @@ def test_a_csv_file(tmp_path):
 def test_columns_in_any_order_among_others_and_absolute_paths(tmp_path):
     elsewhere = write_image(tmp_path / "elsewhere" / "e.jpg")
     write_image(tmp_path / "csv" / "q.jpg")
-    file = write_csv(tmp_path / "csv" / "a.csv", ["query,8,note,0012,q.jpg", f"gallery,10,,012,{elsewhere}"],
-                     "\ufeffsplit, camera ,note,identity,path")
+    file = write_csv(
+        tmp_path / "csv" / "a.csv",
+        ["query,8,note,0012,q.jpg", f"gallery,10,,012,{elsewhere}"],
+        "\ufeffsplit, camera ,note,identity,path",
+    )
     dataset = load_dataset("csv", file)
     assert described(dataset.query) == [("q.jpg", 12, 0)] and described(dataset.gallery) == [("e.jpg", 12, 1)]
     assert len(fingerprint(dataset)) == 12
@@ -183,7 +206,10 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path, line, sentence):
 def test_files_that_are_no_such_csv(tmp_path):
     with pytest.raises(MatlibError, match="none.csv is not a file"):
         load_dataset("csv", tmp_path / "none.csv")
-    with pytest.raises(MatlibError, match="has no column path, identity, camera and split; .*but holds path;identity;camera;split"):
+    with pytest.raises(
+        MatlibError,
+        match="has no column path, identity, camera and split; .*but holds path;identity;camera;split",
+    ):
         load_dataset("csv", write_csv(tmp_path / "a.csv", [], "path;identity;camera;split"))
     (tmp_path / "b.csv").write_bytes(b"")
     with pytest.raises(MatlibError, match="but holds nothing"):
@@ -198,5 +224,7 @@ def test_files_that_are_no_such_csv(tmp_path):
 def test_an_image_that_would_find_itself(tmp_path):
     file = write_listed(tmp_path, ["a.jpg,1,1,query", "b.jpg,1,1,gallery"])
     write_csv(file, ["a.jpg,1,1,query", "b.jpg,1,1,gallery", "a.jpg,1,1,gallery"])
-    with pytest.raises(MatlibError, match="1 images .* are query and gallery, such as a.jpg: .* would find themselves"):
+    with pytest.raises(
+        MatlibError, match="1 images .* are query and gallery, such as a.jpg: .* would find themselves"
+    ):
         load_dataset("csv", file, cameras="ignored")
