@@ -1,0 +1,287 @@
+"""A trained model as a feature extractor for one's own pictures of people.
+
+    extractor = Extractor("runs/laptop/full/seed0")
+    descriptors = extractor(["a.jpg", image, array])        # (3, e), L2-normalised
+    extractor.compare("a.jpg", "b.jpg")                     # cosine distance, 0 the same to 2
+    index = extractor.index("gallery")                      # every picture in a folder
+    index.search(extractor("a.jpg")[0], count=5)            # the nearest first
+
+    python -m matlib.extractor --run runs/laptop/full/seed0 compare a.jpg b.jpg
+    python -m matlib.extractor --run runs/laptop/full/seed0 index gallery --out gallery.npz
+    python -m matlib.extractor --run runs/laptop/full/seed0 search a.jpg gallery.npz
+    python -m matlib.extractor --run runs/laptop/full/seed0 export model.onnx
+
+A picture is one person, cropped as a detector would; it is resized to the model's size without keeping its aspect
+ratio, as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import functional as F
+from tqdm import tqdm
+
+from matlib.checkpoints import load_model
+from matlib.data.folders import IMAGE_SUFFIXES
+from matlib.data.images import read_image
+from matlib.data.transforms import normalise_image, resize_image
+from matlib.errors import MatlibError, command_line
+from matlib.export import export_onnx
+from matlib.records import write_atomically
+
+logger = logging.getLogger(__name__)
+
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+
+
+class Match(NamedTuple):
+    """A picture that was found, and its cosine distance from the query: 0 is the same, 2 the opposite."""
+
+    path: Path
+    distance: float
+
+
+@dataclass(frozen=True)
+class Index:
+    """Descriptors of pictures, to be searched."""
+
+    paths: tuple[Path, ...]
+    descriptors: Float[Tensor, "n e"]
+
+    def search(self, query: Float[Tensor, "e"], count: int = 10) -> list[Match]:
+        """The ``count`` nearest pictures, the nearest first; equal distances stay in the order of the paths.
+
+        Raises MatlibError for a descriptor of another length: it is another model's.
+        """
+        if query.shape != self.descriptors.shape[1:]:
+            raise MatlibError(
+                f"the query's descriptor has {len(query)} numbers, those of the index"
+                f" {self.descriptors.shape[1]}: make both with the same model"
+            )
+        distances = _distances(self.descriptors, query)
+        nearest = distances.argsort(stable=True)[:count].tolist()
+        return [Match(self.paths[i], float(distances[i])) for i in nearest]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index as a NumPy archive with ``paths`` and ``descriptors``."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer, paths=np.array([str(p) for p in self.paths], dtype=str), descriptors=self.descriptors.numpy()
+        )
+        write_atomically(Path(path), buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Index:
+        """Read what ``save`` wrote. Raises MatlibError where there is no such file, or it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(tuple(map(Path, stored["paths"].tolist())), torch.from_numpy(stored["descriptors"]))
+        except FileNotFoundError:
+            raise MatlibError(
+                f"there is no index at {path}; make it with `python -m matlib.extractor index`"
+            ) from None
+        except Exception:  # NumPy raises whatever its zip reader meets
+            raise MatlibError(f"{path} is not an index of matlib") from None
+
+
+class Extractor:
+    """Pictures to descriptors, with the model of a training run.
+
+    Parameters
+    ----------
+    run: folder of a finished training run, or its checkpoint.
+    device: where the model runs; None is the GPU where there is one.
+    batch_size: pictures in one pass.
+    workers: processes that read files; 0 reads in this one.
+
+    Raises MatlibError where the run is missing or damaged, and for a model that needs labels beside the picture.
+    """
+
+    def __init__(
+        self,
+        run: str | os.PathLike[str],
+        *,
+        device: torch.device | str | None = None,
+        batch_size: int = 64,
+        workers: int = 0,
+    ) -> None:
+        self.model, self.config = load_model(Path(run))
+        if self.model.truth:
+            raise MatlibError(
+                f"the model in {run} is given true {' and '.join(self.model.truth)}, which one's own pictures do not"
+                " have: take another row's run"
+            )
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model.to(self.device)
+        self.batch_size = batch_size
+        self.workers = workers
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) that pictures are resized to."""
+        return self.config.data.height, self.config.data.width
+
+    @torch.no_grad()
+    def __call__(self, pictures: Picture | Sequence[Picture]) -> Float[Tensor, "n e"]:
+        """The L2-normalised descriptors, on the CPU, in the order given; a single picture gives one row.
+
+        A picture is a file's path, a PIL image of any mode, or RGB values: an array (h, w, 3) or a tensor (3, h, w), 0
+        to 255 as uint8 or 0 to 1 as floating-point numbers; an array (h, w) is grey. A batch (n, h, w, 3) or
+        (n, 3, h, w) is a sequence of pictures. Sizes may differ.
+
+        Raises MatlibError for no pictures, a file that cannot be read, and for values that are no such picture.
+        """
+        pictures = [pictures] if _is_single(pictures) else list(pictures)
+        if not pictures:
+            raise MatlibError("there are no pictures to describe; give at least one")
+        loader = DataLoader(_Pictures(pictures, self.size), batch_size=self.batch_size, num_workers=self.workers)
+        bar = tqdm(loader, desc="descriptors", leave=False, delay=2, disable=None)
+        return torch.cat([self.model(images.to(self.device)).descriptor.float().cpu() for images in bar])
+
+    def compare(self, one: Picture, other: Picture) -> float:
+        """The cosine distance of two pictures: 0 is the same, 2 the opposite."""
+        a, b = self([one, other])
+        return float(_distances(a[None], b))
+
+    def index(self, folder: str | os.PathLike[str]) -> Index:
+        """All pictures in a folder and in the folders below it, described, in the order of their paths.
+
+        Hidden files and files of other kinds are left out. Raises MatlibError for a folder without pictures, and for a
+        damaged picture.
+        """
+        paths = _pictures_below(Path(folder))
+        return Index(tuple(paths), self(paths))
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as ONNX (see ``matlib.export``)."""
+        export_onnx(self.model, self.config, Path(path))
+
+
+def _distances(descriptors: Float[Tensor, "n e"], query: Float[Tensor, "e"]) -> Float[Tensor, "n"]:
+    return (1 - descriptors @ query).clamp(min=0)  # rounding can go below
+
+
+class _Pictures(Dataset):
+    """Pictures as the model takes them."""
+
+    def __init__(self, pictures: Sequence[Picture], size: tuple[int, int]) -> None:
+        self.pictures = pictures
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Float[Tensor, "3 h w"]:
+        return normalise_image(resize_image(_rgb(self.pictures[index]), self.size))
+
+
+def _is_single(pictures: Picture | Sequence[Picture]) -> bool:
+    if isinstance(pictures, (np.ndarray, Tensor)):
+        return pictures.ndim < 4
+    return isinstance(pictures, (str, os.PathLike, Image.Image))
+
+
+def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
+    """RGB values 0..255. Raises MatlibError for what is no picture."""
+    if isinstance(picture, (str, os.PathLike)):
+        if not Path(picture).is_file():
+            raise MatlibError(f"there is no picture at {picture}")
+        return read_image(Path(picture))
+    if isinstance(picture, Image.Image):
+        return F.pil_to_tensor(picture.convert("RGB"))
+    if isinstance(picture, np.ndarray):
+        values = torch.from_numpy(np.ascontiguousarray(picture))
+        values = (
+            values[None].expand(3, -1, -1)
+            if values.ndim == 2
+            else values.movedim(-1, 0)
+            if values.ndim == 3
+            else values
+        )
+        wanted = "an array is (height, width, 3)"
+    elif isinstance(picture, Tensor):
+        values, wanted = picture.cpu(), "a tensor is (3, height, width)"
+    else:
+        raise MatlibError(f"a picture is a path, a PIL image, an array or a tensor; got {type(picture).__name__}")
+    if values.ndim != 3 or len(values) != 3 or 0 in values.shape:
+        raise MatlibError(f"{wanted}; got shape {tuple(picture.shape)}")
+    if values.dtype == torch.uint8:
+        return values
+    if not values.is_floating_point() or not bool(((values >= 0) & (values <= 1)).all()):
+        raise MatlibError(
+            "the values of a picture are 0 to 255 as uint8, or 0 to 1 as floating-point numbers;"
+            f" got {str(values.dtype).removeprefix('torch.')} from {values.min():g} to {values.max():g}"
+        )
+    return (values * 255).round().to(torch.uint8)
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise MatlibError(f"{folder} is not a folder; name one with pictures")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise MatlibError(f"{folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+    return found
+
+
+def _search(extractor: Extractor, query: Path, place: Path, count: int) -> None:
+    """Log the ranked list; the query's own file, where it is among the pictures, is left out."""
+    index = Index.load(place) if place.suffix == ".npz" else extractor.index(place)
+    matches = index.search(extractor(query)[0], count + 1)
+    others = [match for match in matches if match.path.resolve() != query.resolve()][:count]
+    for rank, match in enumerate(others, start=1):
+        logger.info("%4d  %.4f  %s", rank, match.distance, match.path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m matlib.extractor", description="Use a trained model on one's own pictures."
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    commands = parser.add_subparsers(dest="command", required=True)
+    compare = commands.add_parser("compare", help="the distance of two pictures, 0 the same to 2")
+    compare.add_argument("one", type=Path)
+    compare.add_argument("other", type=Path)
+    index = commands.add_parser("index", help="describe all pictures in a folder")
+    index.add_argument("folder", type=Path)
+    index.add_argument("--out", type=Path, required=True, help="the .npz file to write: paths and descriptors")
+    search = commands.add_parser("search", help="the pictures nearest to one, the nearest first")
+    search.add_argument("query", type=Path)
+    search.add_argument("place", type=Path, help="a folder of pictures, or the .npz file that `index` wrote")
+    search.add_argument("--count", type=int, default=10, help="how many to list; default 10")
+    export = commands.add_parser("export", help="write the model as ONNX")
+    export.add_argument("out", type=Path, help="the .onnx file to write")
+    arguments = parser.parse_args()
+    extractor = Extractor(arguments.run)
+    if arguments.command == "compare":
+        logger.info("%.4f", extractor.compare(arguments.one, arguments.other))
+    elif arguments.command == "index":
+        extractor.index(arguments.folder).save(arguments.out)
+    elif arguments.command == "search":
+        _search(extractor, arguments.query, arguments.place, arguments.count)
+    else:
+        extractor.export(arguments.out)
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,179 @@
+"""A trained model on one's own pictures: kinds of input, order, search, files, and the sentences for what is wrong."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from matlib import extractor as command
+from matlib.checkpoints import model_state, save
+from matlib.config import profile
+from matlib.data import Sample
+from matlib.errors import MatlibError
+from matlib.evaluation import extract_descriptors
+from matlib.extractor import Extractor, Index
+from matlib.models import build_model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder, with a model on its ImageNet trunk that was not trained further."""
+    torch.manual_seed(0)
+    config = profile("smoke")
+    model = build_model(config.model, identities=3)
+    folder = tmp_path_factory.mktemp("run")
+    save(folder / "checkpoint.pt", model_state(model, config, 3))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extractor(run):
+    return Extractor(run, device="cpu", batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Seven pictures of noise in several sizes and formats, without loss."""
+    folder = tmp_path_factory.mktemp("my pictures")
+    generator = np.random.default_rng(0)
+    for i, name in enumerate(["b.png", "a 走.PNG", "sub/c.bmp", "sub/d.tif", "sub/deep/e.png", "f.png", "g.png"]):
+        blocks = generator.integers(0, 256, (5 + i % 2, 4, 3), dtype=np.uint8)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blocks.repeat(12, axis=0).repeat(9, axis=1)).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+def test_descriptors_are_those_of_the_evaluation(extractor, folder):
+    paths = sorted(folder.rglob("[a-z]*.*[gGfp]"))
+    descriptors = extractor(paths)
+    expected = extract_descriptors(extractor.model, [Sample(path, 0, 0) for path in paths], extractor.config.data)
+    assert len(paths) == 7
+    torch.testing.assert_close(descriptors, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(7))
+    distances = 1 - descriptors @ descriptors.T
+    assert (distances + torch.eye(7) > 1e-3).all()  # the pictures differ, and so do their descriptors
+    torch.testing.assert_close(extractor(paths[::-1]), descriptors.flip(0), atol=1e-6, rtol=0)
+
+
+def test_all_kinds_of_pictures_are_the_same_picture(extractor, folder):
+    path = folder / "b.png"
+    image = Image.open(path)
+    array = np.array(image)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    same = [
+        path, str(path), image, image.convert("RGBA"), array, np.asfortranarray(array), array / 255,
+        (array / 255).astype("f4"), tensor, tensor / 255, tensor.to(torch.float64) / 255,
+    ]  # fmt: skip
+    descriptors = extractor(same)
+    torch.testing.assert_close(descriptors, descriptors[:1].expand(len(same), -1), atol=1e-6, rtol=0)
+    for batch in (np.stack([array] * 2), torch.stack([tensor] * 2), [path, array]):
+        torch.testing.assert_close(extractor(batch), descriptors[:2], atol=1e-6, rtol=0)
+    for single in same:
+        assert extractor(single).shape == (1, descriptors.shape[1])
+
+
+def test_grey_pictures(extractor):
+    grey = np.random.default_rng(0).integers(0, 256, (40, 30), dtype=np.uint8)
+    descriptors = extractor([grey, np.stack([grey] * 3, axis=-1), Image.fromarray(grey)])
+    torch.testing.assert_close(descriptors, descriptors[:1].expand(3, -1), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"),
+    [
+        ([], "there are no pictures"),
+        (np.zeros((3, 40, 30), np.uint8), r"an array is \(height, width, 3\); got shape \(3, 40, 30\)"),
+        (torch.zeros(40, 30, 3), r"a tensor is \(3, height, width\); got shape \(40, 30, 3\)"),
+        (torch.zeros(3, 0, 4), r"got shape \(3, 0, 4\)"),
+        (torch.zeros(7), r"got shape \(7,\)"),
+        (np.full((4, 4, 3), 255.0), "0 to 1 as floating-point numbers; got float64 from 255 to 255"),
+        (np.zeros((4, 4, 3), np.int64), "got int64 from 0 to 0"),
+        (torch.full((3, 4, 4), torch.nan), "got float32 from nan to nan"),
+        ([None], "got NoneType"),
+        ("nothing.jpg", "there is no picture at nothing.jpg"),
+    ],
+)
+def test_what_is_no_picture_is_told(extractor, picture, sentence, unchecked):
+    with pytest.raises(MatlibError, match=sentence):
+        extractor(picture)
+
+
+def test_compare(extractor, folder):
+    a, b = folder / "b.png", folder / "f.png"
+    assert extractor.compare(a, a) == pytest.approx(0, abs=1e-6)
+    assert extractor.compare(a, b) == pytest.approx(extractor.compare(b, a), abs=1e-6)
+    assert extractor.compare(a, b) > 1e-3
+
+
+def test_a_folder_is_searched_nearest_first(extractor, folder, tmp_path):
+    index = extractor.index(folder)
+    names = ["a 走.PNG", "b.png", "f.png", "g.png", "sub/c.bmp", "sub/d.tif", "sub/deep/e.png"]
+    assert [path.relative_to(folder).as_posix() for path in index.paths] == names
+    for path in index.paths:
+        matches = index.search(extractor(path)[0], count=5)
+        assert len(matches) == 5 and matches[0].path == path and matches[0].distance == pytest.approx(0, abs=1e-6)
+        distances = [extractor.compare(path, match.path) for match in matches]
+        assert distances == sorted(distances)
+        assert distances == pytest.approx([match.distance for match in matches], abs=1e-5)
+        others = set(index.paths) - {match.path for match in matches}
+        assert all(extractor.compare(path, other) >= distances[-1] - 1e-5 for other in others)
+    index.save(tmp_path / "new" / "index.npz")
+    loaded = Index.load(tmp_path / "new" / "index.npz")
+    assert loaded.paths == index.paths and torch.equal(loaded.descriptors, index.descriptors)
+
+
+def test_equal_distances_stay_in_order(folder):
+    paths = tuple(folder / f"{i}.png" for i in range(40))
+    index = Index(paths, torch.nn.functional.normalize(torch.ones(40, 4), dim=1))
+    assert [match.path for match in index.search(torch.full((4,), 0.5), 40)] == list(paths)
+    with pytest.raises(MatlibError, match="has 3 numbers, those of the index 4: make both with the same model"):
+        index.search(torch.ones(3))
+
+
+def test_places_without_pictures_are_told(extractor, tmp_path):
+    with pytest.raises(MatlibError, match="holds no pictures"):
+        extractor.index(tmp_path)
+    with pytest.raises(MatlibError, match="none is not a folder"):
+        extractor.index(tmp_path / "none")
+    (tmp_path / "half.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(MatlibError, match="half.jpg cannot be read as an image"):
+        extractor.index(tmp_path)
+    with pytest.raises(MatlibError, match="there is no index at"):
+        Index.load(tmp_path / "none.npz")
+    with pytest.raises(MatlibError, match="is not an index of matlib"):
+        Index.load(tmp_path / "half.jpg")
+    with pytest.raises(MatlibError, match="there is no checkpoint at"):
+        Extractor(tmp_path)
+
+
+def test_a_model_that_is_given_the_truth_is_refused(run, monkeypatch):
+    monkeypatch.setattr("matlib.models.mat.MAT.truth", ("parts",))
+    with pytest.raises(MatlibError, match="is given true parts, which one's own pictures do not have"):
+        Extractor(run)
+
+
+def test_the_command_line(run, folder, tmp_path, monkeypatch, caplog):
+    def say(*arguments):
+        caplog.clear()
+        monkeypatch.setattr("sys.argv", ["matlib.extractor", "--run", str(run), *map(str, arguments)])
+        command.main()
+        return [record.getMessage() for record in caplog.records if record.name == command.__name__]
+
+    caplog.set_level("INFO")
+    query = folder / "b.png"
+    assert say("compare", query, query) == ["0.0000"]
+    assert say("index", folder, "--out", tmp_path / "index.npz") == []
+    listed = say("search", query, tmp_path / "index.npz", "--count", 4)
+    assert listed == say("search", query, folder, "--count", 4)
+    assert [line.split()[0] for line in listed] == ["1", "2", "3", "4"]  # without the query itself
+    extractor = Extractor(run, device="cpu")
+    nearest = extractor.index(folder).search(extractor(query)[0], 5)[1:]
+    assert [line.split(maxsplit=1)[1] for line in listed] == [f"{m.distance:.4f}  {m.path}" for m in nearest]
+
+
+def test_what_an_export_needs_is_told(extractor, monkeypatch, tmp_path):
+    monkeypatch.setattr("matlib.export.find_spec", lambda name: None)
+    with pytest.raises(MatlibError, match=r"exporting needs onnx and onnxscript: pip install 'matlib\[export\]'"):
+        extractor.export(tmp_path / "model.onnx")
