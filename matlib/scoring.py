@@ -139,8 +139,8 @@ def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device
     return _Found(
         tables=found["tables"].numpy(), stripes=found["stripes"].numpy(), part_maps=found["part_maps"],
         keypoints=Keypoints(found["positions"], found["jacobians"]) if located else None, scale=scale,
-        joints=found["keypoints"], surface=found["surface"], occlusion=found["occlusion"].numpy(), yaw=found["yaw"].numpy(),
-        identities=found["identity"], size=size)
+        joints=found["keypoints"], surface=found["surface"], occlusion=found["occlusion"].numpy(),
+        yaw=found["yaw"].numpy(), identities=found["identity"], size=size)
 
 
 def _outcome(output: MATOutput, batch: dict[str, Any], size: tuple[int, int], scale: tuple[float, float]
@@ -176,7 +176,7 @@ def _joint_scores(predictions: np.ndarray, joints: np.ndarray, strata: np.ndarra
 
 
 def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
-    """Mean end-point errors of the learned flow and of the yardsticks, over the points of the skin that both images show."""
+    """Mean end-point errors of the learned flow and of the yardsticks, over the points that both images show."""
     reference, source = motion.pair_images(found.identities)
     errors: dict[str, list[Tensor]] = {name: [] for name in ("learned", *motion.YARDSTICKS)}
     for a, b in zip(reference.split(_PAIRS), source.split(_PAIRS)):

@@ -97,8 +97,8 @@ def _ari(table: Table) -> float:
 
 def _matched_iou(table: Table) -> dict[str, Any]:
     """Mean and IoU of each group of true parts that there is."""
-    overlap = np.stack([table[1:, list(group)].sum(axis=1) for group in TRUE_PART_GROUPS.values()], axis=1)  # (k, groups)
-    found, true = table[1:].sum(axis=1), np.stack([table[:, list(g)].sum() for g in TRUE_PART_GROUPS.values()])
+    grouped = np.stack([table[:, list(group)].sum(axis=1) for group in TRUE_PART_GROUPS.values()], axis=1)
+    overlap, found, true = grouped[1:], table[1:].sum(axis=1), grouped.sum(axis=0)  # (k, groups), (k,), (groups,)
     ious = overlap / np.maximum(found[:, None] + true - overlap, 1)
     rows, columns = linear_sum_assignment(ious, maximize=True)
     matched = np.zeros(len(true))

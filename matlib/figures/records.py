@@ -43,3 +43,19 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
                   color=sns.color_palette("deep")[3], errorbar=None)
     ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
     return figure
+
+
+def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str], titles: tuple[str, str]) -> Figure:
+    """A metric against a setting, a line a ``name`` in the order of ``labels``: the mean over seeds, each as a point.
+
+    ``titles`` are those of the two axes.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.2))
+    names = [name for name in labels if name in set(frame["name"])]
+    shown = frame.assign(rung=frame["name"].map(labels))
+    style = {"data": shown, "x": knob, "y": metric, "hue": "rung", "hue_order": [labels[n] for n in names], "ax": ax}
+    sns.lineplot(**style, errorbar=None, linewidth=1.5)
+    sns.scatterplot(**style, s=14, alpha=0.7, legend=False)
+    ax.set(xlabel=titles[0], ylabel=titles[1], ylim=(0, None), xticks=sorted(frame[knob].unique()))
+    ax.legend(title=None, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    return figure

@@ -16,7 +16,8 @@ def samples(*labels):
 
 
 def columns(queries, gallery):
-    return [np.array([getattr(s, field) for s in side]) for field in ("identity", "camera") for side in (queries, gallery)]
+    sides = (queries, gallery)
+    return [np.array([getattr(s, field) for s in side]) for field in ("identity", "camera") for side in sides]
 
 
 @pytest.mark.parametrize("query", [(1, 0), (1, 2), (2, 0), (3, 1)])

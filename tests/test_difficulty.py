@@ -1,0 +1,67 @@
+"""The ladder takes the records of these very images, says what is missing, and sweeps its knob."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+from builders import write_annyville
+
+from matlib import difficulty, figures
+from matlib.data import fingerprint, load_dataset
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_annyville(tmp_path)
+    return load_dataset("annyville-occluded", tmp_path)
+
+
+def records(data, *runs):
+    columns = ["name", "trained_on", "tested_on", "fingerprint", "rank1", "mAP"]
+    own = fingerprint(data)
+    rows = [(name, data.name, tested or data.name, own if same else "other", rank1, rank1 / 2)
+            for name, tested, same, rank1 in runs]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_only_runs_on_these_images_are_rungs(data):
+    frame = records(data, ("baseline", None, True, 40.0), ("baseline", None, False, 90.0), ("full", None, True, 70.0),
+                    ("true_parts", "partial_reid", True, 80.0), ("baseline", None, True, 44.0))
+    assert difficulty.learned_rungs(data, frame).rank1.tolist() == [40.0, 44.0]
+
+
+def test_the_table_has_every_rung(data):
+    learned = records(data, ("baseline", None, True, 40.0), ("baseline", None, True, 44.0))
+    table = difficulty.ladder_table(pd.concat([difficulty.rungs_without_learning(data), learned]))
+    assert list(table.index) == list(difficulty.RUNGS.values())
+    assert table.loc["plain CNN", "R-1"] == "42.0 ± 2.8" and table.loc["plain CNN", "n"] == 2
+    assert table.loc["CNN pooled over the true visible parts", ["R-1", "mAP", "n"]].tolist() == ["–", "–", 0]
+    assert table.loc["chance", "R-1"] == "100.0"  # one query, one image in the gallery
+
+
+def test_everyone_asks_for_all_others(data):
+    asked = difficulty.everyone_asks(data)
+    assert asked.query == asked.gallery == (*data.query, *data.gallery)
+    stranger = data.gallery[0]._replace(identity=77)
+    asked = difficulty.everyone_asks(dataclasses.replace(data, gallery=(*data.gallery, stranger)))
+    assert stranger in asked.gallery and stranger not in asked.query
+
+
+def test_the_knob_is_turned(monkeypatch):
+    turned = []
+
+    def generate(protocol, preset, seed, out, workers, *, camera_spread):
+        turned.append((protocol, preset, seed, camera_spread))
+        write_annyville(out)
+
+    monkeypatch.setattr(difficulty, "generate", generate)
+    frame = difficulty.colour_by_camera_spread([0, 2], [0, 1, 5])
+    assert turned == [("occluded", "tiny", seed, spread) for spread in (0.0, 2.0) for seed in (0, 1, 5)]
+    assert len(frame) == 6 * 4 and set(frame.name) == {"chance", "whole image", "centre", "true parts"}
+    figure = figures.by_knob(frame, "spread", "mAP", difficulty.RUNGS, ("spread", "mAP, %"))
+    lines = figure.axes[0].get_lines()
+    for line, name in zip(lines, ["chance", "whole image", "centre", "true parts"]):
+        means = frame[frame.name == name].groupby("spread").mAP.mean()
+        assert line.get_xdata().tolist() == [0, 2] and line.get_ydata().tolist() == pytest.approx(means.tolist())
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(difficulty.RUNGS.values())[:4]
+    figures.plt.close(figure)
