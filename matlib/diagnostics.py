@@ -1,16 +1,24 @@
-"""What to watch for collapse: numbers in words, from one output of the model (notes of the book's training chapter)."""
+"""What to watch for collapse: numbers from one output of the model, and what they say in words."""
 
 import math
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from jaxtyping import Int
+from torch import Tensor, nn
 
+from matlib.losses import feature_consistency_gain
 from matlib.models import MATOutput
 
 
 @torch.no_grad()
-def diagnose(output: MATOutput) -> dict[str, float]:
+def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, consistency: Mapping[str, str] | None = None
+             ) -> dict[str, float]:
     """Plain numbers on one batch; an empty dict for a model without parts.
+
+    Args:
+        identities: of the batch, equally many images of each; without them the last two numbers are left out.
+        consistency: options of the feature consistency loss.
 
     * ``feature_variance``: share of f_g's variance that lies within images; 0 when every cell of an image is alike.
     * ``part_entropy``: entropy of the part maps over its maximum, 1 when uniform.
@@ -20,6 +28,9 @@ def diagnose(output: MATOutput) -> dict[str, float]:
     * ``nearest_keypoint``: mean distance to the nearest other keypoint.
     * ``keypoint_motion``: standard deviation over images of a keypoint's position; 0 when it ignores the image.
     * ``heat_entropy``: entropy of the heatmaps over its maximum.
+    * ``smallest_determinant``: of a Jacobian; 0 or less is a part that is flattened or mirrored.
+    * ``parts_in_use``: share of the K parts that win at least one cell of the batch.
+    * ``consistency_flow``, ``consistency_identity``: the feature consistency under the model's flow and under no motion.
     """
     if output.part_maps is None:
         return {}
@@ -28,6 +39,7 @@ def diagnose(output: MATOutput) -> dict[str, float]:
     winner = output.part_maps.argmax(dim=1)
     counts = torch.bincount(winner.flatten(), minlength=output.part_maps.shape[1]).float()
     values["background_share"] = float(counts[0] / counts.sum())
+    values["parts_in_use"] = float((counts[1:] > 0).float().mean())
     values["largest_part_share"] = float(counts[1:].max() / counts[1:].sum().clamp_min(1))
     if output.keypoints is not None:
         positions = output.keypoints.positions
@@ -38,8 +50,41 @@ def diagnose(output: MATOutput) -> dict[str, float]:
                    "nearest_keypoint": float(far.amin(dim=2).mean()) if off.any() else 0.0,
                    "keypoint_motion": float(positions.std(dim=0).mean()),
                    "heat_entropy": _entropy(output.heatmaps.flatten(2), dim=2),
-                   "smallest_determinant": float(torch.linalg.det(output.keypoints.jacobians).min())}
+                   "smallest_determinant": float(torch.linalg.det(output.keypoints.jacobians.float()).min())}
+        if identities is not None:
+            gain = feature_consistency_gain(output.features, output.keypoints, output.part_maps, identities,
+                                            **(consistency or {}))
+            values |= {"consistency_flow": float(gain[0]), "consistency_identity": float(gain[1])}
     return values
+
+
+@torch.no_grad()
+def gradient_norms(model: nn.Module) -> dict[str, float]:
+    """The norm of the gradient that lies in each module of the model; 0 where none arrived."""
+    return {name: math.sqrt(sum(float(p.grad.float().square().sum()) for p in module.parameters() if p.grad is not None))
+            for name, module in model.named_children()}
+
+
+#: Number, which side of the limit is a collapse, the limit, what has happened, what helps.
+_COLLAPSES = (
+    ("keypoint_spread", "below", 0.05, "the keypoints have met in one point", "loss.separation keeps them apart"),
+    ("keypoint_motion", "below", 0.01, "the keypoints stand still, whatever the image",
+     "stronger splines (loss.sigma_affine, loss.sigma_tps) make that dear"),
+    ("heat_entropy", "above", 0.95, "the heatmaps are flat", "loss.concentration narrows them"),
+    ("smallest_determinant", "below", 0.0, "a Jacobian mirrors its part", "model.jacobian=none leaves Jacobians out"),
+    ("part_entropy", "above", 0.98, "the part maps are uniform", "loss.entropy makes them decide"),
+    ("background_share", "above", 0.98, "the background takes every cell", "loss.foreground gives the centre to the parts"),
+    ("background_share", "below", 0.01, "no cell is background", "loss.background gives the border to it"),
+    ("largest_part_share", "above", 0.98, "one part takes the whole body", "loss.diversity makes parts differ"),
+    ("feature_variance", "below", 0.02, "all cells of an image are alike",
+     "loss.fc_detach=features keeps the motion losses from flattening them"),
+)
+
+
+def collapses(values: Mapping[str, float]) -> list[str]:
+    """One sentence for each collapse that the numbers of ``diagnose`` show: what collapsed, and which guard helps."""
+    return [f"{what} ({name} {values[name]:.3g}): {help}" for name, side, limit, what, help in _COLLAPSES
+            if name in values and (values[name] < limit if side == "below" else values[name] > limit)]
 
 
 def _entropy(probabilities: Tensor, dim: int) -> float:

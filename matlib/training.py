@@ -31,7 +31,7 @@ from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
 from matlib.config import RunConfig, TrainConfig, differences, profile_names
 from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, load_dataset
-from matlib.diagnostics import diagnose
+from matlib.diagnostics import collapses, diagnose, gradient_norms
 from matlib.distributed import synchronise_batch_norm
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import evaluate_model
@@ -124,10 +124,22 @@ class _Run:
             bar.set_postfix({"loss": f"{terms['total'].item():.2f}"})
         means = self.accelerator.reduce(sums, reduction="mean")
         self.history.append({
-            "epoch": epoch + 1, "losses": {name: mean.item() for name, mean in means.items()}, "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
-            "diagnostics": diagnose(output), "seconds": time.perf_counter() - started})
+            "epoch": epoch + 1, "losses": {name: mean.item() for name, mean in means.items()},
+            "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
+            "diagnostics": self._diagnose(output, batch["identity"]),
+            "gradient_norms": self._gradient_norms(norm), "seconds": time.perf_counter() - started})
         self._save()
         self._log()
+
+    def _diagnose(self, output: Any, identities: Tensor) -> dict[str, float]:
+        """Of the epoch's last batch."""
+        options = self.accelerator.unwrap_model(self.objective).consistency_options()
+        return diagnose(output, identities.to(self.accelerator.device), options)
+
+    def _gradient_norms(self, total: float) -> dict[str, float]:
+        """Of the epoch's last step, by module, as they were before clipping."""
+        clipped = max(1.0, total / self.config.train.clip) if self.config.train.clip else 1.0
+        return {name: clipped * norm for name, norm in gradient_norms(self.model).items()}
 
     def _step(self, batch: dict[str, Tensor], step: int) -> tuple[dict[str, Tensor], Any, float]:
         device = self.accelerator.device
@@ -197,6 +209,14 @@ class _Run:
             left = (epochs - last["epoch"]) * last["seconds"]
             logger.info("%s, seed %d: epoch %d/%d, loss %.2f, %.0f s an epoch, %s left", self.config.name,
                         self.config.seed, last["epoch"], epochs, last["losses"]["total"], last["seconds"], _duration(left))
+            self._warn()
+
+    def _warn(self) -> None:
+        """Of each collapse, in the epoch in which it shows first."""
+        before, now = ({s.partition(" (")[0]: s for s in collapses(entry["diagnostics"])}
+                       for entry in (self.history[-2] if len(self.history) > 1 else {"diagnostics": {}}, self.history[-1]))
+        for what in now.keys() - before.keys():
+            logger.warning("%s, seed %d, epoch %d: %s", self.config.name, self.config.seed, len(self.history), now[what])
 
 
 def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], accelerator: Accelerator

@@ -21,6 +21,29 @@ def diagnostics(record: dict) -> Figure:
     return _panels(frame, [name for name in frame.columns if name != "epoch"])
 
 
+def gradient_norms(record: dict) -> Figure:
+    """The size of the gradient in each module by epoch, on a logarithmic scale."""
+    frame = pd.DataFrame([{"epoch": entry["epoch"], "module": name.replace("_", " "), "norm": norm}
+                          for entry in record["history"] for name, norm in entry["gradient_norms"].items() if norm > 0])
+    figure, ax = plt.subplots(figsize=(7, 3))
+    sns.lineplot(frame, x="epoch", y="norm", hue="module", ax=ax, marker="o", markersize=3)
+    ax.set(yscale="log", ylabel="gradient norm")
+    ax.legend(title="", bbox_to_anchor=(1.02, 1), loc="upper left")
+    return figure
+
+
+def motion_gain(record: dict) -> Figure:
+    """The feature consistency under the model's flow and under no motion by epoch: the flow is worth what lies between."""
+    frame = pd.DataFrame([{"epoch": entry["epoch"], "learned flow": entry["diagnostics"]["consistency_flow"],
+                           "no motion": entry["diagnostics"]["consistency_identity"]} for entry in record["history"]])
+    figure, ax = plt.subplots(figsize=(6, 2.6))
+    sns.lineplot(frame.melt("epoch", var_name="flow", value_name="divergence"), x="epoch", y="divergence", hue="flow", ax=ax,
+                 marker="o", markersize=3)
+    ax.set(yscale="log")
+    ax.legend(title="")
+    return figure
+
+
 def _panels(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
     columns = 4
     rows = -(-len(names) // columns)
