@@ -28,7 +28,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return files | {"manifest": writer.manifest_path(folder).read_bytes()}
 
 
-@pytest.mark.parametrize(("protocol", "workers"), [("occluded", 2), ("partial-single", 3)])
+@pytest.mark.parametrize(("protocol", "workers"), [("occluded-pairs", 2), ("partial-single", 3)])
 def test_bytes_do_not_depend_on_the_number_of_workers(town, tmp_path, protocol, workers):
     folder = generate(protocol, "tiny", 0, tmp_path, workers=workers)
     assert _bytes(folder) == _bytes(town / f"annyville-{protocol}")
@@ -42,13 +42,13 @@ def test_a_killed_process_leaves_what_can_be_gone_on_with(town, tmp_path):
     )
     folder, count = tmp_path / "annyville-partial-pairs", 0
     try:
-        while count < 12 and process.poll() is None:
+        while count < 6 and process.poll() is None:
             time.sleep(0.02)
             count = sum(1 for _ in folder.glob("*/*.jpg"))
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert process.returncode == -signal.SIGKILL and 12 <= count < 60
+    assert process.returncode == -signal.SIGKILL and 6 <= count < 45
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _alive(process.pid):
         time.sleep(0.1)
@@ -80,29 +80,37 @@ class _Stop(Exception):
     pass
 
 
-def test_an_interrupted_set_resumes_to_the_same_bytes(town, tmp_path, monkeypatch):
-    """Stopped in the middle of a picture's three files, with a stray part file left behind."""
+@pytest.fixture
+def few(monkeypatch, tmp_path) -> dict[str, bytes]:
+    """Sets have the first six pictures only; the files of such a set of partial pictures."""
+    whole = writer.plan_items
+    monkeypatch.setattr(writer, "plan_items", lambda *a: whole(*a)[:6])
+    return _bytes(generate("partial-pairs", "tiny", 0, tmp_path / "whole", workers=1))
+
+
+@pytest.mark.parametrize("writes", [4, 16, 27, 33])
+def test_an_interrupted_set_resumes_to_the_same_bytes(few, tmp_path, monkeypatch, writes):
+    """Stopped between the files of a picture, with a stray part file left behind."""
     count = 0
     whole = writer.write_atomically
 
     def failing(path, data):
         nonlocal count
         count += 1
-        if count == 130:
+        if count == writes:
             path.with_name(f".{path.name}.1.part").write_bytes(data[:10])
             raise _Stop
         whole(path, data)
 
     monkeypatch.setattr(writer, "write_atomically", failing)
     with pytest.raises(_Stop):
-        generate("holistic", "tiny", 0, tmp_path, workers=1)
-    folder = tmp_path / "annyville-holistic"
+        generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    folder = tmp_path / "annyville-partial-pairs"
     assert not writer.manifest_path(folder).exists()
-    before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.jpg")}
-    assert 20 < len(before) < 60
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("whole_body_images/*.jpg")}
     monkeypatch.setattr(writer, "write_atomically", whole)
-    generate("holistic", "tiny", 0, tmp_path, workers=1)
-    assert _bytes(folder) == _bytes(town / "annyville-holistic")
+    generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    assert _bytes(folder) == few
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())  # nothing finished was made again
 
 
@@ -111,22 +119,22 @@ def test_a_finished_set_is_recognised_and_left_alone(town, monkeypatch):
     assert generate("holistic", "tiny", 0, town, workers=1) == town / "annyville-holistic"
 
 
-def test_a_power_cut_is_mended(town, tmp_path, monkeypatch):
+def test_a_power_cut_is_mended(few, tmp_path, monkeypatch):
     """Empty and damaged files that a crash of the machine may leave are made again, or named."""
-    generate_all = writer._finish
+    finish = writer._finish
     monkeypatch.setattr(writer, "_finish", lambda *a: None)
-    folder = generate("partial-single", "tiny", 0, tmp_path, workers=1)
-    monkeypatch.setattr(writer, "_finish", generate_all)
-    (folder / "Probe" / "3.jpg").write_bytes(b"")
-    (folder / "truth" / "Gallery" / "5.png").write_bytes(b"")
-    record, surface = (folder / ".unfinished" / "Gallery" / name for name in ("4.json", "6.npy"))
-    for damaged in (record, surface):
+    folder = generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    monkeypatch.setattr(writer, "_finish", finish)
+    (folder / "partial_body_images" / "001_002.jpg").write_bytes(b"")
+    (folder / "truth" / "whole_body_images" / "001_001.png").write_bytes(b"")
+    records = folder / ".unfinished" / "whole_body_images"
+    for damaged in (records / "001_002.json", records / "001_003.npy"):
         damaged.write_bytes(damaged.read_bytes()[:20])
         with pytest.raises(MatlibError, match=f"{damaged} is damaged"):
-            generate("partial-single", "tiny", 0, tmp_path, workers=1)
+            generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
         damaged.unlink()
-    generate("partial-single", "tiny", 0, tmp_path, workers=1)
-    assert _bytes(folder) == _bytes(town / "annyville-partial-single")
+    generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    assert _bytes(folder) == few
 
 
 def test_a_run_that_ended_before_its_first_picture_goes_on(tmp_path, monkeypatch):
