@@ -48,6 +48,7 @@ CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objecti
 PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
     "data": {"dataset": DATASET, "root": ROOT},
+    "datacard": {"root": ROOT},
     "model": {"profile": PROFILE},
     "options": {"records": RECORDED},
     "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED},
@@ -59,6 +60,7 @@ PARAMETERS = {
 NEEDS = {
     **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
     "data": [MANIFEST],
+    "datacard": [MANIFEST],
     "options": RECORDS + REFERENCE,
     "difficulty": [MANIFEST] + RECORDS + REFERENCE,
     "diagnostics": [f"{SHOWN}/record.json"],

@@ -6,6 +6,6 @@ line is `python -m matlib.annyville --help`. Nothing else in matlib knows how th
 
 from .plan import PRESETS, PROTOCOLS, summary
 from .truth import KEYPOINT_NAMES, PART_NAMES
-from .writer import generate, read_manifest
+from .writer import VERSION, generate, read_manifest
 
-__all__ = ["KEYPOINT_NAMES", "PART_NAMES", "PRESETS", "PROTOCOLS", "generate", "read_manifest", "summary"]
+__all__ = ["KEYPOINT_NAMES", "PART_NAMES", "PRESETS", "PROTOCOLS", "VERSION", "generate", "read_manifest", "summary"]

