@@ -56,6 +56,7 @@ PARAMETERS = {
     "table1": {"records": RECORDED},
     "figure1": {"run": SHOWN, "root": ROOT},
     "real": {"records": RECORDED, "runs": TESTED},
+    "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
 NEEDS = {
     **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
@@ -67,6 +68,7 @@ NEEDS = {
     "table1": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],
     "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
+    "extractor": [MANIFEST, f"{SHOWN}/record.json"],
 }
 # Minutes on one core (data, page) or one job (run), for the estimate at the start.
 MINUTES = {
