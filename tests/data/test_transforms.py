@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from matlib.annyville import KEYPOINT_NAMES, PART_NAMES
-from matlib.data import Augmentation, ImageDataset, Truth, load_dataset
+from matlib.annyville.surface import surface_places
+from matlib.annyville.truth import SURFACE_UNIT
+from matlib.data import Augmentation, ImageDataset, Truth, load_dataset, truth
 from matlib.data.transforms import (
     COCO_MIRROR,
     PART_MIRROR,
     Variation,
     normalise_points,
-    resize_points,
     resize_labels,
+    resize_points,
+    surface_mirror,
 )
 from matlib.data.truth import hidden_of, occluders_of, parts_of
 from matlib.errors import MatlibError
@@ -58,6 +61,12 @@ def mirrored_names(names):
 def test_the_mirrors_swap_left_and_right_by_name():
     assert list(COCO_MIRROR) == mirrored_names(KEYPOINT_NAMES)
     assert list(PART_MIRROR) == mirrored_names(PART_NAMES)
+
+
+def test_surface_points_are_as_the_generator_makes_them():
+    places = surface_places()
+    np.testing.assert_allclose(places[surface_mirror(len(places))] * (-1, 1, 1), places, atol=0.01)  # metres
+    assert SURFACE_UNIT == truth.SURFACE_UNIT
 
 
 @given(SIZES, st.integers(0, 99), st.floats(-180, 180), st.sampled_from([None, COCO_MIRROR]))
