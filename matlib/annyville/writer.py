@@ -177,7 +177,7 @@ def _finished(folder: Path, settings: Settings) -> bool:
         return False
     manifest = read_manifest(folder)
     wanted = settings.described()
-    found = {key: manifest.get(key) for key in wanted}
+    found = {key: manifest[key] for key in wanted if key in manifest}
     if found != wanted:
         raise MatlibError(_other_settings(folder, found, wanted))
     splits = PROTOCOLS[settings.protocol].splits
