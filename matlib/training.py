@@ -56,6 +56,9 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         logger.info("%s: finished before, record in %s", config.name, out)
         return record
     data = load_dataset(config.data.dataset, config.data.root)
+    if not data.train:
+        raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, and test on "
+                          "it with python -m matlib.testing")
     # Without motion losses nothing reaches the keypoint branch, which data-parallel wrappers must be told.
     unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,

@@ -19,6 +19,7 @@ from PIL import Image
 
 from matlib import checkpoints, records, training
 from matlib.ablations import row_config
+from matlib.config import profile
 from matlib.errors import MatlibError, command_line
 from matlib.launch import run
 from matlib.testing import evaluate_run
@@ -238,3 +239,13 @@ def test_a_damaged_record_and_a_foreign_checkpoint_are_named(root, copied):
         records.read_record(copied)
     with pytest.raises(MatlibError, match="no record"):
         records.read_record(copied / "elsewhere")
+
+
+def test_a_set_for_testing_only_trains_nothing(tmp_path):
+    for folder in ("partial_body_images", "whole_body_images"):
+        (tmp_path / "Partial_REID" / folder).mkdir(parents=True)
+        (tmp_path / "Partial_REID" / folder / "001_001.jpg").write_bytes(b"")
+    config = profile("smoke").change({"data.dataset": "partial_reid", "data.root": str(tmp_path)})
+    with pytest.raises(MatlibError, match="partial_reid has no training images; train on market1501, and test on it"):
+        training.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
