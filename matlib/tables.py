@@ -10,6 +10,7 @@ from pandas.io.formats.style import Styler
 
 from matlib.ablations import Row
 from matlib.errors import MatlibError
+from matlib.evaluation import PerQuery, bootstrap_difference
 from matlib.records import find_records
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
@@ -30,7 +31,7 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
 
 
 _COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "tested_on", *METRICS, "rank3", "mINP",
-            "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path")
+            "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals", "per_query")
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -41,7 +42,8 @@ def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
                "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"], "tested_on": name,
                **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
                "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"], "processes": run["processes"],
-               "commit": run["commit"], "date": run["date"], "torch": run["torch"], "path": record["path"]}
+               "commit": run["commit"], "date": run["date"], "torch": run["torch"], "path": record["path"],
+               "intervals": metrics.get("intervals", {}), "per_query": metrics.get("per_query", {})}
 
 
 def spread(values: Iterable[float]) -> str:
@@ -50,6 +52,54 @@ def spread(values: Iterable[float]) -> str:
     if not len(values):
         return NOT_RUN
     return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
+
+
+def measured(runs: pd.DataFrame, metric: str) -> str:
+    """One cell for the runs of one row: over seeds ``mean±deviation``; for one seed ``value (low–high)``.
+
+    The latter is the 95 % bootstrap interval over the identities of the queries, where the record has it: what another
+    draw of queries would do to the number, not what another training would.
+    """
+    if len(runs) != 1 or metric not in (interval := runs["intervals"].iloc[0]):
+        return spread(runs[metric]).replace(" ", "")
+    low, high = (100 * end for end in interval[metric])
+    return f"{runs[metric].iloc[0]:.1f} ({low:.0f}–{high:.0f})"
+
+
+def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> pd.DataFrame:
+    """Each row less another, in points, query by query: ``difference (low to high)`` for rank-1 and mAP.
+
+    The mean of the n seeds that both have, and its 95 % bootstrap interval over the identities of the queries, drawn for
+    both in pairs and for all seeds alike. A row whose records lack the results by query, or have other queries than the
+    other row's, is left out.
+    """
+    lines, reference = {}, _by_seed(frame, against)
+    for row in rows:
+        ours = _by_seed(frame, row.name)
+        seeds = [seed for seed in ours if seed in reference
+                 and np.array_equal(ours[seed]["queries"], reference[seed]["queries"])]
+        if row.name == against or not seeds:
+            continue
+        identities = np.concatenate([ours[seed]["identities"] for seed in seeds])
+        found = bootstrap_difference(*(_join([runs[seed] for seed in seeds]) for runs in (ours, reference)),
+                                     clusters=identities)
+        lines[row.label] = {title: "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * x for x in found[key][:3]))
+                            for key, title in (("rank1", "R-1"), ("mAP", "mAP"))} | {"n": len(seeds)}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _by_seed(frame: pd.DataFrame, name: str) -> dict[int, dict[str, np.ndarray]]:
+    """The results by query of a row's runs, those that have them."""
+    runs = frame[frame["name"] == name]
+    return {seed: {key: np.array(line.split(), float) for key, line in results.items()}
+            for seed, results in zip(runs["seed"], runs["per_query"]) if results}
+
+
+def _join(runs: list[dict[str, np.ndarray]]) -> PerQuery:
+    """The queries of several runs as the queries of one."""
+    columns = [np.concatenate([run[key] for run in runs])
+               for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")]
+    return PerQuery(np.arange(len(columns[0])), *columns)
 
 
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -69,8 +119,8 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         ours = frame[frame["name"] == row.name]
         paper = {("paper, Occluded-Duke", title): _number(value) for title, value in zip(METRICS.values(), row.paper)}
-        measured = {("measured here", title): spread(ours[key]).replace(" ", "") for key, title in METRICS.items()}
-        lines[row.label] = paper | measured | {("measured here", "n"): len(ours)}
+        numbers = {("measured here", title): measured(ours, key) for key, title in METRICS.items()}
+        lines[row.label] = paper | numbers | {("measured here", "n"): len(ours)}
     result = pd.DataFrame.from_dict(lines, orient="index")
     result.columns = pd.MultiIndex.from_tuples(result.columns)
     return result

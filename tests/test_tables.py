@@ -3,6 +3,7 @@
 import json
 import statistics
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,10 @@ from matlib.ablations import TABLE_1, row_config
 from matlib.errors import MatlibError
 
 
-def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64):
-    metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9, "gallery": 9}
+def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64,
+           extra=None):
+    metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9, "gallery": 9,
+               **(extra or {})}
     content = {
         "config": row_config(row, profile, seed).to_dict(), "metrics": {tested: metrics}, "history": [],
         "data": {"name": "annyville-occluded", "fingerprint": fingerprint}, "seconds": {"training": 90.0, "evaluation": 1.0},
@@ -78,3 +81,26 @@ def test_records_are_whole_or_not_there(tmp_path):
     path = next(tmp_path.rglob("record.json"))
     assert json.loads(path.read_text())["seconds"]["training"] == 90.0
     assert [p.name for p in path.parent.iterdir()] == ["record.json"]
+
+
+def test_one_seed_has_the_interval_of_its_queries(tmp_path):
+    record(tmp_path, seed=0, rank1=0.5, extra={"intervals": {"rank1": [0.404, 0.596]}})
+    ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
+    cells = tables.table(TABLE_1, group).loc["#5 full model", "measured here"]
+    assert cells["R-1"] == "50.0 (40–60)" and cells["mAP"] == "40.0"  # of which the record has no interval
+
+
+def test_differences_are_taken_query_by_query_and_seed_by_seed(tmp_path):
+    """Two rows that differ by the same amount for every query: the interval is a point, however hard the queries are."""
+    generator = np.random.default_rng(0)
+    for seed in (0, 1):
+        precisions = generator.random(40) * 0.5
+        for row, more in (("full", 0.0), ("baseline", 0.25), ("encoder_only", None)):
+            results = {"queries": np.arange(40), "identities": np.arange(40) // 2, "first_ranks": np.full(40, 2 - seed),
+                       "average_precisions": precisions + (more or 0), "inverse_negative_penalties": precisions}
+            lines = {key: " ".join(map(str, values)) for key, values in results.items()} if more is not None else {}
+            record(tmp_path, row, seed, extra={"per_query": lines})
+    ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
+    result = tables.differences(TABLE_1, group)
+    assert len(result) == 1  # the third row has no results by query
+    assert result.iloc[0].tolist() == ["+0.0 (+0.0 to +0.0)", "+25.0 (+25.0 to +25.0)", 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from tqdm import tqdm  # not tqdm.auto: its widgets make published pages fetch s
 from matlib.config import DataConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample
 from matlib.evaluation.ranking import RankingMetrics, evaluate_features
+from matlib.evaluation.uncertainty import bootstrap
 from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts
 from matlib.models import MATOutput
 
@@ -75,10 +77,23 @@ def rank_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: 
 
 
 def evaluate_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
-                   ) -> dict[str, float]:
-    """What a record keeps of the test: rank-1/3/5/10, mAP and mINP in 0..1, numbers of images, and seconds."""
+                   ) -> dict[str, Any]:
+    """What a record keeps of the test: rank-1/3/5/10, mAP and mINP in 0..1, numbers of images, and seconds.
+
+    With ``intervals``, the 95 % bootstrap interval of each metric over the queries' identities; and ``per_query``, by
+    which two models are compared in pairs (``tables.differences``): a line of numbers for each kind of result.
+    """
     started = time.perf_counter()
     metrics = rank_model(model, data, config, device)
-    return {**{f"rank{k}": metrics.rank(k) for k in RANKS}, "mAP": metrics.mAP, "mINP": metrics.mINP,
+    identities = torch.tensor([sample.identity for sample in data.query])
+    intervals = {name: [interval.low, interval.high]
+                 for name, interval in bootstrap(metrics, clusters=identities).items()}
+    results = metrics.per_query()
+    lines = {"queries": results.queries, "identities": identities.numpy()[results.queries],
+             "first_ranks": results.first_ranks.astype(int), "average_precisions": results.average_precisions,
+             "inverse_negative_penalties": results.inverse_negative_penalties}
+    per_query = {name: " ".join(f"{value:.5g}" if column.dtype.kind == "f" else str(value) for value in column)
+                 for name, column in lines.items()}
+    return {"intervals": intervals, "per_query": per_query, **{f"rank{k}": metrics.rank(k) for k in RANKS}, "mAP": metrics.mAP, "mINP": metrics.mINP,
             "queries": int(metrics.valid_queries.sum()), "queries_without_match": int((~metrics.valid_queries).sum()),
             "gallery": len(data.gallery), "seconds": time.perf_counter() - started}
