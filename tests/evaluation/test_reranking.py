@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from matlib.errors import MatlibError
-from matlib.evaluation import evaluate, evaluate_features, rerank
-from matlib.evaluation import reranking
+from matlib.evaluation import evaluate, evaluate_features, reranking
+from matlib.evaluation.reranking import rerank
 
 
 def slow_rerank(query, gallery, k1, k2, weight):
