@@ -55,6 +55,7 @@ PARAMETERS = {
     "diagnostics": {"run": SHOWN},
     "table1": {"records": RECORDED},
     "figure1": {"run": SHOWN, "root": ROOT},
+    "figure3": {"run": SHOWN, "root": ROOT},
     "real": {"records": RECORDED, "runs": TESTED},
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
@@ -67,6 +68,7 @@ NEEDS = {
     "diagnostics": [f"{SHOWN}/record.json"],
     "table1": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],
+    "figure3": [f"{SHOWN}/record.json"],
     "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
     "extractor": [MANIFEST, f"{SHOWN}/record.json"],
 }

@@ -9,8 +9,18 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matlib.figures.style import INK, setup
 
 
-def figure2() -> Figure:
-    """Figure 2 redrawn: the pipeline from image to losses. The equations are the paper's."""
+#: The page that explains each box.
+_PAGES = {"image": "data", "trunk": "features", "encoder": "features", "decoder": "features", "keypoints": "keypoints",
+          "parts": "parts", "flow": "motion", "pool": "parts", "equivariance": "equivariance", "consistency": "parts",
+          "local": "objective", "global": "objective"}
+
+
+def figure2(links: bool = False) -> Figure:
+    """Figure 2 redrawn: the pipeline from image to losses. The equations are the paper's.
+
+    With ``links`` each box of the SVG leads to the page that explains it.
+    """
+    setup()
     figure, ax = plt.subplots(figsize=(10, 4.9))
     ax.set(xlim=(0, 100), ylim=(0, 50))
     ax.set_axis_off()
@@ -29,10 +39,11 @@ def figure2() -> Figure:
         "local": (89, 10, 11, 8, "$\\mathcal{L}_{id}^p$, $\\mathcal{L}_t^p$\nEq. 16, 17", purple),
         "global": (89, 0, 11, 8, "$\\mathcal{L}_{id}^g$, $\\mathcal{L}_t^g$\nEq. 15, 17", purple),
     }
-    for x, y, w, h, text, colour in boxes.values():
+    for name, (x, y, w, h, text, colour) in boxes.items():
+        url = f"{_PAGES[name]}.html" if links else None
         ax.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=1", facecolor=colour,
-                                    edgecolor=INK, linewidth=0.8))
-        ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=8, color="#20242b", linespacing=1.35)
+                                    edgecolor=INK, linewidth=0.8, url=url))
+        ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=8, color="#20242b", linespacing=1.35, url=url)
 
     def arrow(start: str, end: str, bend: str = "arc3,rad=0", sides: tuple[str, str] = ("right", "left")) -> None:
         points = [_side(boxes[name], side) for name, side in zip((start, end), sides)]
@@ -52,9 +63,19 @@ def figure2() -> Figure:
 
 def figure2_svg() -> str:
     """Figure 2 as an SVG file, the same bytes each time."""
-    setup()
+    return _svg(figure2())
+
+
+def figure2_linked() -> str:
+    """Figure 2 for a page: inline SVG, as wide as the page, whose boxes are links."""
+    svg = _svg(figure2(links=True))
+    return svg[svg.index("<svg"):].replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
+
+
+def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure2().savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    plt.close(figure)
     return buffer.getvalue()
 
 

@@ -1,18 +1,17 @@
-"""Figure 1: what a trained model sees in the images of one person."""
+"""Figures 1 and 3: what a trained model sees in the images of one person."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from matlib.config import DataConfig
-from matlib.data import Sample, Truth
-from matlib.data.truth import NUM_PARTS, split_folder
-from matlib.figures.images import draw_keypoints, label_row, load_images, part_picture, scale_of, show_image
-from matlib.figures.style import part_colours
+from matlib.data import Sample
+from matlib.data.truth import split_folder
+from matlib.figures.images import draw_keypoints, image_rows, label_row, load_images, part_picture, scale_of, show_image
+from matlib.figures.parts import over, true_part_picture
 
 
 @torch.no_grad()
@@ -28,7 +27,7 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
     output = model.eval()(images)
     size = (config.height, config.width)
     scale = scale_of(model, output, size)
-    truth = [_true_parts(sample) for sample in samples] if is_rendered(samples) else None
+    truth = [true_part_picture(sample) for sample in samples] if is_rendered(samples) else None
     titles = ["image", "keypoints", "parts", "parts over image"] + (["true parts"] if truth else [])
     figure, grid = plt.subplots(len(samples), len(titles), figsize=(1.15 * len(titles), 2.25 * len(samples)), squeeze=False)
     for i, axes in enumerate(grid):
@@ -42,10 +41,22 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
     return figure
 
 
+@torch.no_grad()
+def figure3(model: nn.Module, config: DataConfig, people: Sequence[Sequence[Sample]]) -> Figure:
+    """Figure 3: a person a row in several poses, each with its parts laid over it, and the true parts beside where known."""
+    samples = [sample for person in people for sample in person]
+    images, shown = load_images(samples, config)
+    output = model.eval()(images)
+    size = (config.height, config.width)
+    scale = scale_of(model, output, size)
+    pictures = iter([over(image, part_picture(maps, size, scale)) for image, maps in zip(shown, output.part_maps)])
+    rendered = is_rendered(samples)
+    rows = [[p for sample in person for p in [next(pictures)] + ([true_part_picture(sample)] if rendered else [])]
+            for person in people]
+    titles = ["parts", "true"] * len(people[0]) if rendered else []
+    return image_rows(rows, titles, [f"person {person[0].identity}" for person in people], width=0.95)
+
+
 def is_rendered(samples: Sequence[Sample]) -> bool:
     """Whether the images come with the truth of a rendered set."""
     return all((split_folder(sample.path).parent / "truth").is_dir() for sample in samples)
-
-
-def _true_parts(sample: Sample) -> np.ndarray:
-    return part_colours(NUM_PARTS)[Truth(sample).parts.numpy()]

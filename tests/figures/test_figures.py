@@ -1,5 +1,6 @@
 """Figures: things are drawn where they are."""
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -39,3 +40,9 @@ def test_the_introductions_picture_is_figure_2():
     """book/_static/figure2.svg, for the page that no kernel executes."""
     committed = Path(__file__).parents[2] / "book" / "_static" / "figure2.svg"
     assert committed.read_text() == figures.figure2_svg(), "write it anew: python -m matlib.figures book/_static/figure2.svg"
+
+
+def test_every_box_of_the_linked_figure_2_leads_to_a_page_of_the_book():
+    pages = set(re.findall(r'xlink:href="(\w+)\.html"', figures.figure2_linked()))
+    book = Path(__file__).parents[2] / "book"
+    assert len(pages) >= 7 and all((book / f"{page}.ipynb").exists() for page in pages)

@@ -1,0 +1,69 @@
+"""What must not change: under bfloat16 by more than its rounding, through a file not at all, nor with the image's size."""
+
+import pytest
+import torch
+
+from matlib import checkpoints
+from matlib.config import profile
+from matlib.models import build_model
+from matlib.objective import Objective
+
+SMALL = profile("smoke").change({"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4})
+
+
+def step(parts=3, size=(64, 32)):
+    config = SMALL.change({"model.parts": parts})
+    torch.manual_seed(0)
+    objective = Objective(build_model(config.model, 4).train(), config.loss)
+    images = torch.randn(8, 3, *size, generator=torch.Generator().manual_seed(1))
+    return objective, images, torch.arange(4).repeat_interleave(2)
+
+
+def test_bfloat16_gives_the_losses_of_float32_up_to_rounding():
+    objective, images, identities = step()
+    exact, _ = objective(images, identities)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, output = objective(images, identities)
+    for name, value in exact.items():
+        assert rounded[name].dtype == torch.float32
+        torch.testing.assert_close(rounded[name], value, rtol=0.1, atol=0.05, msg=lambda m: f"{name}: {m}")
+    for tensor in (output.part_maps, output.heatmaps, *output.keypoints, output.descriptor):
+        assert tensor.dtype == torch.float32
+    torch.testing.assert_close(output.part_maps.sum(dim=1), torch.ones_like(output.part_maps[:, 0]))
+
+
+def test_bfloat16_gradients_point_the_same_way():
+    def gradient(precise):
+        objective, images, identities = step()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            total = objective(images, identities)[0]["total"]
+        total.backward()
+        return torch.cat([p.grad.flatten() for p in objective.model.part_branch.parameters()])
+
+    assert torch.nn.functional.cosine_similarity(gradient(True), gradient(False), dim=0) > 0.95
+
+
+@pytest.mark.parametrize("parts", [3, 6, 10, 17])
+@pytest.mark.parametrize("size", [(71, 37), (33, 65)])
+def test_odd_sizes_train(parts, size):
+    objective, images, identities = step(parts, size)
+    terms, output = objective(images, identities)
+    terms["total"].backward()
+    assert output.part_maps.shape == (8, parts + 1, -(-size[0] // 4), -(-size[1] // 4))
+    assert terms["total"].isfinite()
+    assert all(p.grad.isfinite().all() for p in objective.parameters() if p.grad is not None)
+
+
+def test_a_checkpoint_brings_back_every_bit(tmp_path):
+    objective, images, identities = step()
+    objective(images, identities)  # batch statistics are part of the state
+    path = tmp_path / checkpoints.CHECKPOINT
+    checkpoints.save(path, checkpoints.model_state(objective.model, SMALL, 4))
+    loaded, config = checkpoints.load_model(path)
+    assert config == SMALL
+    with torch.no_grad():
+        one, other = objective.model.eval()(images), loaded(images)
+    for name in ("descriptor", "part_maps", "heatmaps", "features"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert torch.equal(one.keypoints.positions, other.keypoints.positions)
+    assert torch.equal(one.keypoints.jacobians, other.keypoints.jacobians)
