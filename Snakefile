@@ -56,6 +56,7 @@ PARAMETERS = {
     "table1": {"records": RECORDED},
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},
+    "protocol": {"run": SHOWN, "root": ROOT},
     "real": {"records": RECORDED, "runs": TESTED},
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
@@ -69,6 +70,7 @@ NEEDS = {
     "table1": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],
     "figure3": [f"{SHOWN}/record.json"],
+    "protocol": [MANIFEST, f"{SHOWN}/record.json"],
     "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
     "extractor": [MANIFEST, f"{SHOWN}/record.json"],
 }

@@ -1,10 +1,10 @@
 """Ranking metrics under the Market protocol, and a trained model's test (section 4.1 of the paper).
 
-What needs scipy or scikit-learn, which training does without, is imported from its own file: ``reranking``, ``chance``,
-``colour``, ``keypoints``, ``parts``.
+What needs scipy or scikit-learn, which training does without, is imported from its own file: ``reranking``, ``choices``,
+``chance``, ``colour``, ``keypoints``, ``parts``.
 """
 
-from matlib.evaluation.descriptors import evaluate_model, extract_descriptors, extract_parts, rank_model
+from matlib.evaluation.descriptors import evaluate_model, extract_descriptors, extract_parts, extract_raw, rank_model
 from matlib.evaluation.protocols import SingleShotMetrics, by_camera_pair, by_group, evaluate_single_shot
 from matlib.evaluation.ranking import PerQuery, RankingMetrics, evaluate, evaluate_features
 from matlib.evaluation.uncertainty import Interval, bootstrap, bootstrap_difference
@@ -12,5 +12,5 @@ from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts, par
 
 __all__ = ["Interval", "PartDescriptors", "PerQuery", "RankingMetrics", "SingleShotMetrics", "bootstrap",
            "bootstrap_difference", "by_camera_pair", "by_group", "evaluate", "evaluate_features", "evaluate_model",
-           "evaluate_parts", "evaluate_single_shot", "extract_descriptors", "extract_parts", "part_distances",
-           "rank_model"]
+           "evaluate_parts", "evaluate_single_shot", "extract_descriptors", "extract_parts", "extract_raw",
+           "part_distances", "rank_model"]

@@ -94,7 +94,7 @@ def _count_in_tensor(distances: Tensor, rows: np.ndarray, position: np.ndarray, 
     places = np.arange(len(rows)) - (np.cumsum(matches) - matches)[rows]
     wanted = np.zeros((len(distances), matches.max()), values.dtype)
     wanted[rows, places] = values
-    ordered, wanted = distances.sort(dim=1).values, torch.from_numpy(wanted).to(device)
+    ordered, wanted = distances.contiguous().sort(dim=1).values, torch.from_numpy(wanted).to(device)
     if ordered.is_floating_point():  # searchsorted takes NaN, which stands last, for small
         ordered.masked_fill_(ordered.isnan(), torch.inf)
     before, up_to = (torch.searchsorted(ordered, wanted, right=right).cpu().numpy()[rows, places]

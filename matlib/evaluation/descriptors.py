@@ -32,6 +32,17 @@ def extract_descriptors(model: nn.Module, samples: Sequence[Sample], config: Dat
                       for output in _outputs(model, samples, config, device, batch_size, description)])
 
 
+def extract_raw(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
+                batch_size: int = 64, description: str = "features") -> Float[Tensor, "n e"]:
+    """The global and part features of images before the neck, as they come: not normalised.
+
+    Raises MatlibError as ``extract_descriptors``.
+    """
+    return torch.cat([torch.cat([output.global_feature] + ([] if output.part_features is None
+                                                           else [output.part_features.flatten(1)]), dim=1).float().cpu()
+                      for output in _outputs(model, samples, config, device, batch_size, description)])
+
+
 def extract_parts(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
                   batch_size: int = 64, description: str = "descriptors") -> PartDescriptors:
     """The same descriptors taken apart, with the visibility of each part: for a model that tells it.
@@ -94,6 +105,7 @@ def evaluate_model(model: nn.Module, data: ReIDDataset, config: DataConfig, devi
              "inverse_negative_penalties": results.inverse_negative_penalties}
     per_query = {name: " ".join(f"{value:.5g}" if column.dtype.kind == "f" else str(value) for value in column)
                  for name, column in lines.items()}
-    return {"intervals": intervals, "per_query": per_query, **{f"rank{k}": metrics.rank(k) for k in RANKS}, "mAP": metrics.mAP, "mINP": metrics.mINP,
+    return {**{f"rank{k}": metrics.rank(k) for k in RANKS}, "mAP": metrics.mAP, "mINP": metrics.mINP,
+            "intervals": intervals, "per_query": per_query,
             "queries": int(metrics.valid_queries.sum()), "queries_without_match": int((~metrics.valid_queries).sum()),
             "gallery": len(data.gallery), "seconds": time.perf_counter() - started}

@@ -47,8 +47,8 @@ def rerank(query_features: Array, gallery_features: Array, *, k1: int = 20, k2: 
                           "they are to come from the same model")
     images = len(query) + len(gallery)
     if not 1 <= k2 <= k1 + 1 or k1 >= images or not 0 <= weight <= 1:
-        raise MatlibError(f"k1 is to be below the {images} images, k2 between 1 and k1 + 1, weight between 0 and 1; got "
-                          f"{k1}, {k2} and {weight}")
+        raise MatlibError(f"k1 is to be below the {images} images, k2 between 1 and k1 + 1, weight between 0 and 1; "
+                          f"got {k1}, {k2} and {weight}")
     features = nn.functional.normalize(torch.cat([query.float(), gallery.to(query.device).float()]), dim=1)
     nearest, largest, old = _neighbours(features, len(query), k1 + 1)
     members = _members(nearest, k1)
