@@ -209,8 +209,12 @@ def score_blocks(block_of: Callable[[Int64[np.ndarray, " c"]], Block], labels: L
         if len(some):
             first_ranks[some], scores[:, some] = _score(pairs, values, before, average_precision)
 
-    with ThreadPoolExecutor(workers) as threads:  # NumPy's loops run beside each other
-        list(threads.map(run, steps))
+    if workers == 1:  # in this thread, where torch has its own
+        for step in steps:
+            run(step)
+    else:
+        with ThreadPoolExecutor(workers) as threads:  # NumPy's loops run beside each other
+            list(threads.map(run, steps))
     counted = len(valid) if unmatched == "zero" else int(valid.sum())
     found_at = np.bincount(np.minimum(first_ranks[valid], max_rank + 1), minlength=max_rank + 2)
     return RankingMetrics(
