@@ -5,6 +5,7 @@ Readings and defaults are those of the dataclasses; what stands here is the ques
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -156,7 +157,7 @@ def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
             .agg(change=("change", "mean"), seeds=("seed", "nunique")))
 
 
-def markdown_table(chapter: str, measured: pd.DataFrame) -> str:
+def html_table(chapter: str, measured: pd.DataFrame) -> str:
     """The options of one chapter as a table; the default is bold, the literal reading has a dagger.
 
     ``measured`` is from ``effects``; without any effect for these options the column is left out.
@@ -164,15 +165,21 @@ def markdown_table(chapter: str, measured: pd.DataFrame) -> str:
     own = [option for option in OPTIONS if option.chapter == chapter]
     told = {option.name: _effect(measured[measured["option"] == option.name]) for option in own}
     columns = ["Setting", "Question", "Readings", "Why"] + (["Measured, mAP"] if any(told.values()) else [])
-    lines = [columns, ["---"] * len(columns)]
+    lines = [_line("th", columns)]
     for o in own:
         readings = ", ".join(_reading(o, reading) for reading in o.readings)
-        lines.append([f"`{o.name}`", o.question, readings, o.reason, told[o.name]][:len(columns)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        cells = [f"<code>{o.name}</code>", escape(o.question), readings, escape(o.reason), told[o.name]]
+        lines.append(_line("td", cells[:len(columns)]))
+    return f'<table class="dataframe"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>'
+
+
+def _line(kind: str, cells: list[str]) -> str:
+    style = "text-align: left; vertical-align: top; white-space: normal"
+    return "<tr>" + "".join(f'<{kind} style="{style}">{cell}</{kind}>' for cell in cells) + "</tr>"
 
 
 def _reading(option: Option, reading: Any) -> str:
-    text = f"**{reading}**" if reading == option.default else str(reading)
+    text = f"<b>{reading}</b>" if reading == option.default else str(reading)
     return text + (" †" if option.literal is not None and reading == option.literal else "")
 
 

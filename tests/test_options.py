@@ -71,5 +71,5 @@ def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed(tmp_path
     found = options.effects([tmp_path])
     assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]
     assert found["change"].item() == pytest.approx(6.0)
-    assert "parts: +6.0 (laptop, n = 2)" in options.markdown_table("parts", found)
-    assert "Measured" not in options.markdown_table("motion", found)
+    assert "parts: +6.0 (laptop, n = 2)" in options.html_table("parts", found)
+    assert "Measured" not in options.html_table("motion", found)
