@@ -143,3 +143,62 @@ def provenance(frame: pd.DataFrame) -> Styler:
 
 def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.1f}"
+
+
+#: What ``matlib.scoring`` measures against the truth: title, and where a network's scores have it.
+SCORES = {
+    "joint error": ("keypoints", "error"),
+    "flow error": ("motion", "learned"),
+    "part NMI": ("parts", "all", "nmi"),
+    "on the body": ("parts", "body", "nmi"),
+    "purity": ("parts", "all", "purity"),
+    "matched IoU": ("parts", "matched_iou", "mean"),
+    "foreground IoU": ("parts", "foreground_iou"),
+}
+TRAINED, UNTRAINED, FIXED = "trained", "untrained", "fixed"
+
+
+def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
+
+    ``network`` is ``trained``, ``untrained`` (the same one before training) or ``fixed`` (keypoints and parts that are the
+    same in every image: the mean pose, horizontal stripes, no motion). A run that lies in several folders counts once,
+    as in ``load_records``.
+    """
+    rows = []
+    for record in find_records(*folders):
+        config = record["config"]
+        of = {"name": config["name"], "profile": config["profile"], "seed": config["seed"],
+              "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
+        for network, scores in _networks(record.get("scores", {})).items():
+            rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})
+    columns = ["name", "profile", "seed", "fingerprint", "tested_on", "network", *SCORES]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[:6], keep="last")
+
+
+def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores of each network, with those of the fixed answers beside."""
+    if not scores:
+        return {}
+    trained = scores[TRAINED]
+    still = {"learned": trained["motion"]["identity"]} if "motion" in trained else {}
+    return scores | {FIXED: trained["yardsticks"] | {"motion": still}}
+
+
+def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
+    for key in keys:
+        scores = (scores or {}).get(key)
+    return float("nan") if scores is None else 100 * scores
+
+
+def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """What each row's networks found, mean and standard deviation over seeds; the last two lines are the first row's
+    networks before training, and answers that are the same in every image."""
+    scored = [row for row in rows if row.name in set(frame["name"])]
+    lines = [(row.label, row.name, TRAINED) for row in scored]
+    lines += [("before training", row.name, UNTRAINED) for row in scored[:1]]
+    lines += [("the same in every image", row.name, FIXED) for row in scored[:1]]
+    table = {label: frame[(frame["name"] == name) & (frame["network"] == network)] for label, name, network in lines}
+    return pd.DataFrame.from_dict(
+        {label: {title: spread(own[title].dropna()) for title in SCORES} | {"n": len(own)} for label, own in table.items()},
+        orient="index")

@@ -104,3 +104,36 @@ def test_differences_are_taken_query_by_query_and_seed_by_seed(tmp_path):
     result = tables.differences(TABLE_1, group)
     assert len(result) == 1  # the third row has no results by query
     assert result.iloc[0].tolist() == ["+0.0 (+0.0 to +0.0)", "+25.0 (+25.0 to +25.0)", 2]
+
+
+def scores(folder, row="full", seed=0, error=0.06, motion=True):
+    def network(error):
+        found = {"keypoints": {"error": error}, "motion": {"learned": 0.08, "identity": 0.11},
+                 "parts": {"all": {"nmi": 0.2, "purity": 0.8}, "body": {"nmi": 0.1}, "matched_iou": {"mean": None},
+                           "foreground_iou": 0.5},
+                 "yardsticks": {"keypoints": {"error": 0.09}, "parts": {"all": {"nmi": 0.15}}}}
+        return found if motion else {key: value for key, value in found.items() if key != "motion"}
+
+    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "data": {"fingerprint": "f" * 64},
+               "tested": {"name": "annyville-occluded"}, "scores": {"trained": network(error), "untrained": network(0.07)}}
+    records.write_record(folder / row / f"seed{seed}", content, "record-scores-annyville-occluded.json")
+
+
+def test_scores_are_averaged_over_seeds_beside_the_untrained_and_the_fixed(tmp_path):
+    for seed, error in enumerate((0.05, 0.06)):
+        scores(tmp_path, seed=seed, error=error)
+    scores(tmp_path, "no_transformer", error=0.02)
+    table = tables.score_table(TABLE_1, tables.load_scores([tmp_path]))
+    assert table["joint error"].to_dict() == {
+        "#2 no transformer": "2.0", "#5 full model": "5.5 ± 0.7", "before training": "7.0", "the same in every image": "9.0"}
+    assert table.loc["the same in every image", "flow error"] == "11.0"
+    assert table.loc["#5 full model", "matched IoU"] == tables.NOT_RUN
+    assert table.loc["the same in every image", "part NMI"] == "15.0"
+
+
+def test_scores_without_keypoints_have_no_motion_and_records_without_scores_no_line(tmp_path):
+    record(tmp_path)
+    assert tables.load_scores([tmp_path]).empty and tables.score_table(TABLE_1, tables.load_scores([tmp_path])).empty
+    scores(tmp_path, motion=False)
+    table = tables.score_table(TABLE_1, tables.load_scores([tmp_path]))
+    assert (table["flow error"] == tables.NOT_RUN).all()

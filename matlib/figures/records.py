@@ -68,6 +68,17 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
     return figure
 
 
+def trade(frame: pd.DataFrame, scores: Sequence[str], metric: str = "rank1", title: str = "rank-1, %") -> Figure:
+    """Scores against the truth over a retrieval metric, a panel a score and a point a run; colour and shape tell the row."""
+    figure, axes = plt.subplots(1, len(scores), figsize=(3.2 * len(scores), 3.4), squeeze=False)
+    for ax, score in zip(axes[0], scores):
+        sns.scatterplot(frame, x=metric, y=score, hue="row", style="row", ax=ax, s=60, legend=ax is axes[0][-1])
+        ax.set(xlabel=title, ylabel=f"{score}, %")
+    if axes[0][-1].get_legend() is not None:
+        sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1, 1), title=None)
+    return figure
+
+
 def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str], titles: tuple[str, str]) -> Figure:
     """A metric against a setting, a line a ``name`` in the order of ``labels``: the mean over seeds, each as a point.
 
