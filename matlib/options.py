@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 
-from matlib.ablations import row_config
 from matlib.config import LossConfig, ModelConfig, RunConfig, differences
 from matlib.records import find_records
 
@@ -137,10 +136,11 @@ def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
     """
     records = [(r, RunConfig.from_dict(r["config"])) for r in find_records(*folders) if "tested" not in r]
     names = {option.name for option in OPTIONS}
+    full_models = {(c.profile, c.seed, r["data"]["fingerprint"]): c for r, c in records if c.name == "full"}
     lines = []
     for record, config in records:
-        full = row_config("full", config.profile, config.seed, {"data.dataset": config.data.dataset})
-        changed = [name for name in differences(config, full) if name != "name"]
+        full = full_models.get((config.profile, config.seed, record["data"]["fingerprint"]))
+        changed = [name for name in differences(config, full) if name != "name"] if full else [""]
         if len(changed) <= 1 and set(changed) <= names and config.profile != "smoke":
             name = changed[0] if changed else ""
             section, _, key = name.partition(".")
