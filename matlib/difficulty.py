@@ -1,21 +1,32 @@
 """The ladder of difficulty of a data set: what chance, colour, a plain network, and one that is told the parts get.
 
-Colour needs no training and is measured on the spot (``matlib.evaluation.colour``); the networks' rungs are read from
-the records of Table 1's baseline and of the same network pooled over the true visible parts.
+    python -m matlib.difficulty --dataset annyville-holistic --root data --out runs/rungs
+
+Colour needs no training and is measured on the spot (``matlib.evaluation.colour``), or by this command, which leaves a file
+of the rungs; the networks' rungs are read from the records of Table 1's baseline and of the same network pooled over the
+true visible parts.
 """
 
+import argparse
 import dataclasses
+import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from matlib.annyville import generate
 from matlib.data import ReIDDataset, fingerprint, load_dataset
+from matlib.errors import MatlibError, command_line
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
-from matlib.tables import spread
+from matlib.records import find_records, provenance, write_record
+from matlib.tables import NOT_RUN, spread
+
+logger = logging.getLogger(__name__)
 
 #: From the lowest to the highest that is expected: a rung's name, and what the book calls it.
 RUNGS = {
@@ -54,6 +65,47 @@ def ladder_table(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({label: line(frame[frame["name"] == name]) for name, label in RUNGS.items()}).T
 
 
+def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
+    """Measure the rungs without learning, and leave them in ``out`` as ``rungs-<dataset>.json``, with where they are from."""
+    data = load_dataset(dataset, root)
+    rungs = rungs_without_learning(data).set_index("name").to_dict("index")
+    content = {"data": {"name": data.name, "fingerprint": fingerprint(data)}, "rungs": rungs,
+               "queries": len(data.query), "gallery": len(data.gallery), "run": provenance(1, torch.device("cpu"))}
+    return write_record(Path(out), content, f"rungs-{dataset}.json")
+
+
+def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
+    """All rungs below the folders: ``set``, ``name``, ``profile`` (of networks), ``rank1`` and ``mAP`` in percent.
+
+    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged file.
+    """
+    written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
+    lines = [{"set": rungs["data"]["name"], "name": name, "profile": "", **metrics}
+             for rungs in written for name, metrics in rungs["rungs"].items()]
+    images = {(rungs["data"]["name"], rungs["data"]["fingerprint"]) for rungs in written}
+    for record in find_records(*folders):
+        tested, config = record.get("tested", record["data"]), record["config"]
+        if config["name"] in RUNGS and (tested["name"], tested["fingerprint"]) in images and record["metrics"]:
+            percent = {metric: 100 * record["metrics"][tested["name"]][metric] for metric in METRICS}
+            lines.append({"set": tested["name"], "name": config["name"], "profile": config["profile"], **percent})
+    return pd.DataFrame(lines, columns=["set", "name", "profile", *METRICS])
+
+
+def _read_rungs(path: Path) -> dict:
+    try:
+        rungs = json.loads(path.read_text())
+        return {key: rungs[key] for key in ("data", "rungs")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MatlibError(f"{path} is not a file of rungs; delete it and run python -m matlib.difficulty again") from None
+
+
+def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:
+    """A line a rung and a column a set; networks with their deviation over runs."""
+    sets = list(dict.fromkeys(frame["set"]))
+    cells = {(name, of): spread(own[metric]) for (name, of), own in frame.groupby(["name", "set"])}
+    return pd.DataFrame({of: {label: cells.get((name, of), NOT_RUN) for name, label in RUNGS.items()} for of in sets})
+
+
 def everyone_asks(data: ReIDDataset) -> ReIDDataset:
     """The same test with every image of a query's person as a query, and all images as the gallery.
 
@@ -78,3 +130,17 @@ def colour_by_camera_spread(spreads: Sequence[float | int], seeds: Sequence[int]
                 rungs = rungs_without_learning(everyone_asks(load_dataset("annyville-occluded", folder)))
             frames.append(rungs.assign(spread=factor, seed=seed))
     return pd.concat(frames, ignore_index=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m matlib.difficulty",
+                                     description="Measure what chance and colour get on a rendered set.")
+    parser.add_argument("--dataset", required=True, help="name of a rendered data set, as annyville-occluded")
+    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the file of rungs")
+    arguments = parser.parse_args()
+    logger.info("rungs in %s", write_rungs(arguments.dataset, arguments.root, arguments.out))
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -7,7 +7,10 @@ import pytest
 from builders import write_annyville
 
 from matlib import difficulty, figures
+from matlib.ablations import row_config
 from matlib.data import fingerprint, load_dataset
+from matlib.errors import MatlibError
+from matlib.records import write_record
 
 
 @pytest.fixture
@@ -65,3 +68,23 @@ def test_the_knob_is_turned(monkeypatch):
         assert line.get_xdata().tolist() == [0, 2] and line.get_ydata().tolist() == pytest.approx(means.tolist())
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(difficulty.RUNGS.values())[:4]
     figures.plt.close(figure)
+
+
+def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
+    out = tmp_path / "out"
+    difficulty.write_rungs("annyville-occluded", tmp_path, out)
+    config = row_config("baseline", "smoke")
+    for seed, rank1, tested in ((0, 0.4, fingerprint(data)), (1, 0.6, fingerprint(data)), (2, 0.9, "other images")):
+        write_record(out / f"seed{seed}", {
+            "config": config.to_dict(), "data": {"name": "annyville-holistic", "fingerprint": "h"},
+            "tested": {"name": data.name, "fingerprint": tested}, "metrics": {data.name: {"rank1": rank1, "mAP": 0.3}}})
+    table = difficulty.sets_table(difficulty.rungs_by_set([out]))
+    assert table.columns.tolist() == ["annyville-occluded"]
+    assert table.loc["plain CNN"].item() == "50.0 ± 14.1" and table.loc["chance"].item() == "100.0"
+    assert table.loc["CNN pooled over the true visible parts"].item() == "–"
+
+
+def test_a_damaged_file_of_rungs_is_named(tmp_path):
+    (tmp_path / "rungs-x.json").write_text("{}")
+    with pytest.raises(MatlibError, match="rungs-x.json is not a file of rungs"):
+        difficulty.rungs_by_set([tmp_path])
