@@ -9,6 +9,7 @@ A run is changed by dotted names, on the command line (``--set model.parts=6``) 
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -196,7 +197,7 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
     if kind is bool and isinstance(parsed, bool):
         return parsed
     if kind in (int, float) and isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
-        if kind is float or parsed == int(parsed):
+        if math.isfinite(parsed) and (kind is float or parsed == int(parsed)):
             return kind(parsed)
     raise MatlibError(f"{name} takes a value of type {kind.__name__}, not {value!r}")
 
@@ -225,8 +226,18 @@ def _check_values(config: RunConfig) -> None:
             raise MatlibError(f"{name} is to be positive; got {value}")
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: the triplet loss compares them")
-    if model.encoder_layers < 0 or model.decoder_layers < 0:
-        raise MatlibError("model.encoder_layers and model.decoder_layers are 0 or more")
+    whole = {"model.encoder_layers": model.encoder_layers, "model.decoder_layers": model.decoder_layers,
+             "data.pad": data.pad, "data.workers": data.workers, "seed": config.seed}
+    for name, value in whole.items():
+        if value < 0:
+            raise MatlibError(f"{name} is 0 or more; got {value}")
+    if config.seed >= 1 << 63:
+        raise MatlibError(f"seed is a number below 2**63; got {config.seed}")
+    if config.loss.tps_points < 2:
+        raise MatlibError(f"loss.tps_points is 2 or more; got {config.loss.tps_points}")
+    for name, share in {"model.dropout": model.dropout, "data.flip": data.flip, "data.erasing": data.erasing}.items():
+        if not 0 <= share <= 1:
+            raise MatlibError(f"{name} is a probability, 0 to 1; got {share}")
 
 
 #: What keeps keypoints and parts from collapsing, none of it in the paper: guards in the objective, broad heatmaps that

@@ -89,7 +89,10 @@ class Index:
         """Read what ``save`` wrote. Raises MatlibError where there is no such file, or it is something else."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return cls(tuple(map(Path, stored["paths"].tolist())), torch.from_numpy(stored["descriptors"]))
+                paths, descriptors = stored["paths"].tolist(), torch.from_numpy(stored["descriptors"])
+            if descriptors.ndim != 2 or len(descriptors) != len(paths):
+                raise ValueError("no index")
+            return cls(tuple(map(Path, paths)), descriptors)
         except FileNotFoundError:
             raise MatlibError(
                 f"there is no index at {path}; make it with `python -m matlib.extractor index`"
@@ -246,6 +249,8 @@ def _pictures_below(folder: Path) -> list[Path]:
 
 def _search(extractor: Extractor, query: Path, place: Path, count: int) -> None:
     """Log the ranked list; the query's own file, where it is among the pictures, is left out."""
+    if count < 1:
+        raise MatlibError(f"--count is 1 or more; got {count}")
     index = Index.load(place) if place.suffix == ".npz" else extractor.index(place)
     matches = index.search(extractor(query)[0], count + 1)
     others = [match for match in matches if match.path.resolve() != query.resolve()][:count]

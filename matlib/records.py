@@ -45,10 +45,12 @@ def read_record(path: Path | str) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
         RunConfig.from_dict(record["config"])
+        if not all(isinstance(record[name], dict) for name in ("metrics", "seconds")):
+            raise TypeError("no record")
         return record
     except FileNotFoundError:
         raise MatlibError(f"there is no record at {path}; the run that writes it has not finished") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise MatlibError(f"{path} is not a run's record; delete it and run the training again") from None
 
 

@@ -37,6 +37,15 @@ def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
     ("model.width", 30, "model.width"),
     ("train.images_per_identity", 1, "triplet"),
     ("train.epochs", 0, "train.epochs"),
+    ("train.epochs", "1e999", "train.epochs"),
+    ("train.lr", "1e999", "train.lr"),
+    ("seed", -1, "seed"),
+    ("seed", 1 << 63, "seed"),
+    ("model.dropout", 1.5, "model.dropout"),
+    ("loss.tps_points", 1, "loss.tps_points"),
+    ("data.pad", -1, "data.pad"),
+    ("data.workers", -1, "data.workers"),
+    ("data.erasing", -0.1, "data.erasing"),
 ])
 def test_a_wrong_setting_is_one_sentence_that_names_it(name, value, said):
     with pytest.raises(MatlibError) as error:

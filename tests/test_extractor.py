@@ -144,6 +144,9 @@ def test_places_without_pictures_are_told(extractor, tmp_path):
         Index.load(tmp_path / "none.npz")
     with pytest.raises(MatlibError, match="is not an index of matlib"):
         Index.load(tmp_path / "half.jpg")
+    np.savez(tmp_path / "flat.npz", paths=np.array(["a", "b"]), descriptors=np.zeros(2, np.float32))
+    with pytest.raises(MatlibError, match="is not an index of matlib"):
+        Index.load(tmp_path / "flat.npz")
     with pytest.raises(MatlibError, match="there is no checkpoint at"):
         Extractor(tmp_path)
 
@@ -168,6 +171,8 @@ def test_the_command_line(run, folder, tmp_path, monkeypatch, caplog):
     listed = say("search", query, tmp_path / "index.npz", "--count", 4)
     assert listed == say("search", query, folder, "--count", 4)
     assert [line.split()[0] for line in listed] == ["1", "2", "3", "4"]  # without the query itself
+    with pytest.raises(MatlibError, match="--count is 1 or more; got 0"):
+        say("search", query, folder, "--count", 0)
     extractor = Extractor(run, device="cpu")
     nearest = extractor.index(folder).search(extractor(query)[0], 5)[1:]
     assert [line.split(maxsplit=1)[1] for line in listed] == [f"{m.distance:.4f}  {m.path}" for m in nearest]

@@ -83,6 +83,14 @@ def test_records_are_whole_or_not_there(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["record.json"]
 
 
+@pytest.mark.parametrize("damaged", [
+    '{"config"', "5", "[]", '{"config": 5}', '{"config": {}}', '{"config": {}, "metrics": {}, "seconds": 5}'])
+def test_a_damaged_record_is_told(tmp_path, damaged):
+    (tmp_path / "record.json").write_text(damaged)
+    with pytest.raises(MatlibError, match="is not a run's record; delete it and run the training again"):
+        records.read_record(tmp_path)
+
+
 def test_one_seed_has_the_interval_of_its_queries(tmp_path):
     record(tmp_path, seed=0, rank1=0.5, extra={"intervals": {"rank1": [0.404, 0.596]}})
     ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
@@ -114,7 +122,7 @@ def scores(folder, row="full", seed=0, error=0.06, motion=True):
                  "yardsticks": {"keypoints": {"error": 0.09}, "parts": {"all": {"nmi": 0.15}}}}
         return found if motion else {key: value for key, value in found.items() if key != "motion"}
 
-    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "data": {"fingerprint": "f" * 64},
+    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "seconds": {}, "data": {"fingerprint": "f" * 64},
                "tested": {"name": "annyville-occluded"}, "scores": {"trained": network(error), "untrained": network(0.07)}}
     records.write_record(folder / row / f"seed{seed}", content, "record-scores-annyville-occluded.json")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--seed", type=int, default=0, help="another seed, another town's people (default: 0)"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)"
+        "--workers", type=int, help="processes (default: one a CPU)"
     )
     parser.add_argument(
         "--camera-spread",

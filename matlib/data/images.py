@@ -159,7 +159,7 @@ class ImageDataset(Dataset):
             points = truth.surface
             values["surface"] = self._varied_points(points, source, variation, surface_mirror(len(points)))
         if self._has_masks:
-            labels = variation.labels(self._resized_labels(index))
+            labels = variation.labels(self._resized_labels(index, source))
             values |= {name: read(labels) for name, read in _MASKS.items() if name in self._truth}
         scalars = {"yaw": variation.yaw(truth.yaw), "occlusion": truth.occlusion, "occluder": truth.occluder or "none"}
         return values | {name: value for name, value in scalars.items() if name in self._truth}
@@ -181,10 +181,15 @@ class ImageDataset(Dataset):
         image = read_image(self.samples[index].path)
         return resize_image(image, self.size), tuple(image.shape[-2:])
 
-    def _resized_labels(self, index: int) -> UInt8[Tensor, "h w"]:
-        if self._cached is not None:
-            return self._cached.labels[index]
-        return resize_labels(self._truths[index].labels, self.size)
+    def _resized_labels(self, index: int, source: tuple[int, int]) -> UInt8[Tensor, "h w"]:
+        """The resized mask of an image that is (height, width) = ``source`` on disk."""
+        return self._read_labels(index, source) if self._cached is None else self._cached.labels[index]
+
+    def _read_labels(self, index: int, source: tuple[int, int]) -> UInt8[Tensor, "h w"]:
+        labels = self._truths[index].labels
+        if tuple(labels.shape) != source:
+            raise MatlibError(f"the mask of {self.samples[index].path} has another size than the image; render the set again")
+        return resize_labels(labels, self.size)
 
     def _read_all(self) -> _Cache:
         count, masks = len(self.samples), len(self.samples) if self._has_masks else 0
@@ -199,7 +204,7 @@ class ImageDataset(Dataset):
             cache.images[index] = resize_image(image, self.size)
             cache.sources[index] = torch.tensor(image.shape[-2:])
             if self._has_masks:
-                cache.labels[index] = resize_labels(self._truths[index].labels, self.size)
+                cache.labels[index] = self._read_labels(index, tuple(image.shape[-2:]))
         return cache
 
 

@@ -50,9 +50,13 @@ def find_annyville(name: str, root: Path) -> tuple[Path, str]:
         written = json.loads(manifest.read_text(encoding="utf-8"))
         fingerprint, counts = str(written["fingerprint"]), dict(written["counts"])
     except (OSError, ValueError, KeyError, TypeError):
+        if (folder / ".unfinished").is_dir() and not manifest.exists():
+            raise MissingDatasetError(
+                f"{name} in {folder} is unfinished: run the same command again, it resumes, such as `{command}`"
+            ) from None
         raise MissingDatasetError(
-            f"{name} in {folder} is unfinished (its manifest {manifest} is not there or not whole): run the"
-            f" same command again, it resumes, such as `{command}`"
+            f"{name} in {folder} has no whole manifest {manifest}: delete both and render the set again, such as with"
+            f" `{command}`"
         ) from None
     found = {
         split: sum(path.suffix.lower() in IMAGE_SUFFIXES for path in (folder / split).rglob("*"))

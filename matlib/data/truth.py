@@ -157,13 +157,19 @@ def _folder_labels(split: Path, image: Path) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _read_labels(path: Path, modified: int) -> dict[str, Any]:
     """The labels of a folder; ``modified`` is there so that a file that changed is read again."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    labels = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(labels, dict):
+        raise ValueError("it holds no object")
+    return labels
 
 
 @lru_cache(maxsize=8)
 def _read_surface(path: Path, modified: int) -> Int16[np.ndarray, "n s 3"]:
     """The points of a folder's images, in the order of its labels; read from the disk as they are used."""
-    return np.load(path, mmap_mode="r")
+    points = np.load(path, mmap_mode="r")
+    if not isinstance(points, np.ndarray) or points.dtype != np.int16 or points.shape[2:] != (3,):
+        raise ValueError("it holds no points")
+    return points
 
 
 def _row_of(split: Path, name: str) -> int:

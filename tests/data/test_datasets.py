@@ -540,13 +540,18 @@ def test_annyville(tmp_path, name):
         load_dataset(name, tmp_path)
     assert command in str(caught.value)
     folder = write_annyville(tmp_path, name, finished=False)
-    with pytest.raises(MatlibError, match="unfinished.*run the same command again, it resumes") as caught:
+    (folder / ".unfinished").mkdir()
+    with pytest.raises(MatlibError, match="unfinished: run the same command again, it resumes") as caught:
         load_dataset(name, tmp_path)
     assert command in str(caught.value)
+    (folder / ".unfinished").rmdir()
     manifest = tmp_path / f"{name}.json"
-    manifest.write_text('{"finger')
-    with pytest.raises(MatlibError, match="unfinished"):
-        load_dataset(name, tmp_path)
+    for damaged in (None, '{"finger', "5"):
+        if damaged:
+            manifest.write_text(damaged)
+        with pytest.raises(MatlibError, match="no whole manifest .* delete both and render the set again") as caught:
+            load_dataset(name, tmp_path)
+        assert command in str(caught.value)
     write_annyville(tmp_path, name)
     for root in (tmp_path, folder):
         dataset = load_dataset(name, root)

@@ -1,10 +1,12 @@
 """The labels of rendered sets."""
 
+import numpy as np
 import pytest
 import torch
 from builders import write_annyville
+from PIL import Image
 
-from matlib.data import Truth, load_dataset
+from matlib.data import ImageDataset, Truth, load_dataset
 from matlib.errors import MatlibError
 
 
@@ -30,9 +32,10 @@ def test_missing_labels_are_told(tmp_path):
     labels.write_text("{}")
     with pytest.raises(MatlibError, match="says nothing about"):
         Truth(sample)
-    labels.write_text("{")
-    with pytest.raises(MatlibError, match="cannot be read as labels"):
-        Truth(sample)
+    for damaged in ("{", "5"):
+        labels.write_text(damaged)
+        with pytest.raises(MatlibError, match="cannot be read as labels"):
+            Truth(sample)
     labels.unlink()
     with pytest.raises(MatlibError, match="only rendered"):
         Truth(sample)
@@ -46,3 +49,21 @@ def test_images_in_folders_of_identities_have_their_labels(tmp_path):
     flat.path.rename(nested.path)
     assert torch.equal(Truth(nested).keypoints, Truth(flat).keypoints)
     assert torch.equal(Truth(nested).labels, Truth(flat).labels)
+
+
+@pytest.mark.parametrize("points", [
+    np.zeros((1, 320, 2), np.int16), np.zeros((1, 320, 3)), np.zeros(1, np.int16), np.zeros((0, 320, 3), np.int16)])
+def test_damaged_surface_points_are_told(tmp_path, points):
+    folder = write_annyville(tmp_path)
+    np.save(folder / "truth" / "query.surface.npy", points)
+    with pytest.raises(MatlibError, match="surface.npy cannot be read; render the set again"):
+        Truth(load_dataset("annyville-occluded", tmp_path).query[0]).surface
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_mask_of_another_image_is_told(tmp_path, cache):
+    folder = write_annyville(tmp_path, size=(40, 80))
+    query = load_dataset("annyville-occluded", tmp_path).query
+    Image.new("L", (40, 79)).save(folder / "truth" / "query" / f"{query[0].path.stem}.png")
+    with pytest.raises(MatlibError, match="another size than the image; render the set again"):
+        ImageDataset(query, (16, 8), truth=["parts"], cache=cache)[0]
