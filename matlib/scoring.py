@@ -9,7 +9,6 @@ Needs scikit-learn and scipy (the ``book`` extra).
 
 import argparse
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from matlib import records
 from matlib.checkpoints import initial_model, load_model
 from matlib.config import RunConfig
-from matlib.data import ImageDataset, Sample, fingerprint, load_dataset
+from matlib.data import ImageDataset, ReIDDataset, Sample, load_dataset
 from matlib.data.truth import HIDDEN, VISIBLE
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import motion
@@ -40,6 +38,7 @@ from matlib.evaluation.strata import (
 )
 from matlib.geometry import Keypoints, receptive_field_scale, upsample
 from matlib.models import MATOutput
+from matlib.testing import tested_record
 
 logger = logging.getLogger(__name__)
 
@@ -99,23 +98,14 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
 
     Raises MatlibError where the run or the set is missing or damaged, has no truth, or the run has no parts to score.
     """
-    run = Path(run)
-    trained = records.read_record(run)
-    data = load_dataset(dataset, root)
-    tested = {"name": data.name, "fingerprint": fingerprint(data)}
-    path = run / f"record-scores-{dataset}.json"
-    if path.exists() and records.read_record(path).get("tested") == tested:
-        return records.read_record(path)
-    started = time.perf_counter()
-    model, config = load_model(run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    samples = [*data.query, *data.gallery]
-    scores = {name: score_model(network, samples, config, device, name)
-              for name, network in (("trained", model), ("untrained", initial_model(run)))}
-    record = trained | {"metrics": {}, "scores": scores, "tested": tested, "run": records.provenance(1, device)}
-    record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
-    records.write_record(run, record, path.name)
-    return record
+    def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
+        model, config = load_model(run)
+        samples = [*data.query, *data.gallery]
+        scores = {name: score_model(network, samples, config, device, name)
+                  for name, network in (("trained", model), ("untrained", initial_model(run)))}
+        return {"metrics": {}, "scores": scores}
+
+    return tested_record(Path(run), load_dataset(dataset, root), f"record-scores-{dataset}.json", measure)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ The result is a record of its own beside the run's, with the run's configuration
 import argparse
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from matlib import records
 from matlib.checkpoints import load_model
-from matlib.data import fingerprint, load_dataset
+from matlib.data import ReIDDataset, fingerprint, load_dataset
 from matlib.errors import command_line
 from matlib.evaluation import evaluate_model
 
@@ -27,20 +28,28 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, A
 
     Raises MatlibError where the run or the data set is missing or damaged.
     """
-    run = Path(run)
-    trained = records.read_record(run)
-    data = load_dataset(dataset, root)
+    def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
+        model, config = load_model(run)
+        return {"metrics": {data.name: evaluate_model(model, data, config.data, device)}}
+
+    return tested_record(Path(run), load_dataset(dataset, root), f"record-{dataset}.json", measure)
+
+
+def tested_record(run: Path, data: ReIDDataset, name: str,
+                  measure: Callable[[ReIDDataset, torch.device], dict[str, Any]]) -> dict[str, Any]:
+    """The record ``name`` beside a run's own: as it is there, if it was measured on the same images, or else made now.
+
+    It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took.
+    """
+    trained, path = records.read_record(run), run / name
     tested = {"name": data.name, "fingerprint": fingerprint(data)}
-    path = run / f"record-{dataset}.json"
     if path.exists() and records.read_record(path).get("tested") == tested:
         return records.read_record(path)
     started = time.perf_counter()
-    model, config = load_model(run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    metrics = evaluate_model(model, data, config.data, device)
-    record = trained | {"metrics": {data.name: metrics}, "tested": tested, "run": records.provenance(1, device)}
+    record = trained | measure(data, device) | {"tested": tested, "run": records.provenance(1, device)}
     record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
-    records.write_record(run, record, path.name)
+    records.write_record(run, record, name)
     return record
 
 

@@ -14,8 +14,6 @@ from .mesh import Layer, Mesh, box, grid_surface, join, lathe, superquadric
 from .pose import rz
 from .textures import linear, mix, noise3, wave
 
-EYE = np.eye(3)
-
 
 def _at(mesh: Mesh, x: float | int, y: float | int, z: float | int, yaw: float | int = 0) -> Mesh:
     return mesh.moved(rz(yaw), np.array([x, y, z]))

@@ -188,7 +188,9 @@ class ImageDataset(Dataset):
     def _read_labels(self, index: int, source: tuple[int, int]) -> UInt8[Tensor, "h w"]:
         labels = self._truths[index].labels
         if tuple(labels.shape) != source:
-            raise MatlibError(f"the mask of {self.samples[index].path} has another size than the image; render the set again")
+            raise MatlibError(
+                f"the mask of {self.samples[index].path} has another size than the image; render the set again"
+            )
         return resize_labels(labels, self.size)
 
     def _read_all(self) -> _Cache:
