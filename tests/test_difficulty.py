@@ -77,7 +77,8 @@ def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
     for seed, rank1, tested in ((0, 0.4, fingerprint(data)), (1, 0.6, fingerprint(data)), (2, 0.9, "other images")):
         write_record(out / f"seed{seed}", {
             "config": config.to_dict(), "data": {"name": "annyville-holistic", "fingerprint": "h"},
-            "tested": {"name": data.name, "fingerprint": tested}, "metrics": {data.name: {"rank1": rank1, "mAP": 0.3}}})
+            "tested": {"name": data.name, "fingerprint": tested}, "metrics": {data.name: {"rank1": rank1, "mAP": 0.3}},
+            "seconds": {}})
     table = difficulty.sets_table(difficulty.rungs_by_set([out]))
     assert table.columns.tolist() == ["annyville-occluded"]
     assert table.loc["plain CNN"].item() == "50.0 ± 14.1" and table.loc["chance"].item() == "100.0"

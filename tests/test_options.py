@@ -59,7 +59,8 @@ def test_every_reading_takes_a_step(name, reading, rng):
 def record_of(tmp_path, name, seed, value, changes=None):
     config = profile("laptop").change({"name": name, "seed": seed, **(changes or {})})
     write_record(tmp_path / name / f"seed{seed}", {
-        "config": config.to_dict(), "data": {"name": "d", "fingerprint": "f"}, "metrics": {"d": {"mAP": value}}})
+        "config": config.to_dict(), "data": {"name": "d", "fingerprint": "f"}, "metrics": {"d": {"mAP": value}},
+        "seconds": {}})
 
 
 def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed(tmp_path):
