@@ -210,15 +210,20 @@ def main() -> None:
 
 def _sentence(scores: dict[str, Any]) -> str:
     parts, yardsticks = scores["parts"], scores["yardsticks"]
-    words = [f"parts: NMI {parts['all']['nmi']:.3f} (stripes {yardsticks['parts']['all']['nmi']:.3f}), foreground IoU "
-             f"{parts['foreground_iou']:.2f}"]
+    words = [f"parts: NMI {_number(parts['all']['nmi'], 1, 3)} (stripes {_number(yardsticks['parts']['all']['nmi'], 1, 3)}), "
+             f"foreground IoU {_number(parts['foreground_iou'], 1, 2)}"]
     if "keypoints" in scores:
         errors, flows = scores["keypoints"], scores["motion"]
-        words = [f"joints: error {100 * errors['error']:.1f} % of the height (mean pose "
-                 f"{100 * yardsticks['keypoints']['error']:.1f})", *words,
-                 f"motion: end-point error {100 * flows['learned']:.1f} % (identity {100 * flows['identity']:.1f}, "
-                 f"best affine map {100 * flows['affine']:.1f})"]
+        words = [f"joints: error {_number(errors['error'])} % of the height (mean pose "
+                 f"{_number(yardsticks['keypoints']['error'])})", *words,
+                 f"motion: end-point error {_number(flows['learned'])} % (identity {_number(flows['identity'])}, "
+                 f"best affine map {_number(flows['affine'])})"]
     return "; ".join(words)
+
+
+def _number(value: float | None, factor: float = 100, digits: int = 1) -> str:
+    """A score in words; what could not be measured (no joint is seen, no pair of images) is a dash."""
+    return "–" if value is None else f"{factor * value:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -37,14 +37,17 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, A
 
 def tested_record(run: Path, data: ReIDDataset, name: str,
                   measure: Callable[[ReIDDataset, torch.device], dict[str, Any]]) -> dict[str, Any]:
-    """The record ``name`` beside a run's own: as it is there, if it was measured on the same images, or else made now.
+    """The record ``name`` beside a run's own: as it is there, if it is of this training and the same images, or else made
+    now.
 
     It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took.
     """
     trained, path = records.read_record(run), run / name
     tested = {"name": data.name, "fingerprint": fingerprint(data)}
-    if path.exists() and records.read_record(path).get("tested") == tested:
-        return records.read_record(path)
+    if path.exists():
+        earlier = records.read_record(path)
+        if earlier.get("tested") == tested and all(earlier.get(key) == trained.get(key) for key in ("config", "history")):
+            return earlier
     started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     record = trained | measure(data, device) | {"tested": tested, "run": records.provenance(1, device)}

@@ -84,7 +84,7 @@ def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     command_id = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(command_id) and psutil.Process(command_id).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the command lives on"
         time.sleep(0.1)

@@ -103,6 +103,14 @@ def test_the_checkpoint_is_the_model_that_was_measured(root, copied):
         assert again["metrics"]["market1501"][name] == pytest.approx(record["metrics"]["market1501"][name])
 
 
+def test_the_test_of_an_earlier_training_is_not_taken_for_this_ones(root, copied):
+    evaluate_run(copied, "market1501", root)
+    record = records.read_record(copied)
+    record["history"] = record["history"][:1]
+    records.write_record(copied, record)
+    assert evaluate_run(copied, "market1501", root)["history"] == record["history"]
+
+
 def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(root, finished, monkeypatch):
     monkeypatch.setattr(training, "_Run", None)
     assert training.train(config(root), finished) == records.read_record(finished)

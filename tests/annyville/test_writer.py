@@ -48,7 +48,7 @@ def test_a_killed_process_leaves_what_can_be_gone_on_with(town, tmp_path):
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert process.returncode == -signal.SIGKILL and 6 <= count < 45
+    assert process.returncode == -signal.SIGKILL and count >= 6
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _alive(process.pid):
         time.sleep(0.1)
