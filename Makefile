@@ -35,7 +35,7 @@ plan: .venv/installed  ## what `make book` would do now
 	@$(BUILD) --dry-run
 
 test: .venv/installed  ## everything: unit tests, notebooks, the whole pipeline on tiny data
-	@OMP_NUM_THREADS=1 python -m pytest
+	@OMP_NUM_THREADS=1 tools/test.sh
 
 lab: .venv/installed  ## JupyterLab on the notebooks
 	@PYTHONWARNINGS="ignore:IProgress not found" jupyter lab book --allow-root --MappingKernelManager.root_dir='$(CURDIR)'

@@ -66,11 +66,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return NotebookList.from_parent(parent, path=file_path) if file_path.name == "notebooks.yml" else None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The pipeline takes minutes: it runs beside the tests that do without it, and those that need it come last."""
-    need = [isinstance(item.parent, PreparedNotebook) or "pipeline" in getattr(item, "fixturenames", ()) for item in items]
-    items[:] = [i for i, n in zip(items, need) if not n] + [i for i, n in zip(items, need) if n]
-    if any(need) and not config.option.collectonly:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the pipeline is marked so, and comes last: the pipeline takes minutes, and runs beside the other tests."""
+    def needs(item: pytest.Item) -> bool:
+        return isinstance(item.parent, PreparedNotebook) or "pipeline" in getattr(item, "fixturenames", ())
+
+    items.sort(key=needs)
+    for item in filter(needs, items):
+        item.add_marker("pipeline")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(item.get_closest_marker("pipeline") for item in session.items) and not session.config.option.collectonly:
         start()
 
 
