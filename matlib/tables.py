@@ -54,15 +54,15 @@ def spread(values: Iterable[float]) -> str:
     return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def measured(runs: pd.DataFrame, metric: str) -> str:
-    """One cell for the runs of one row: over seeds ``mean±deviation``; for one seed ``value (low–high)``.
+def measured(runs: pd.DataFrame, metric: str, interval: bool = True) -> str:
+    """One cell for the runs of one row: over seeds ``mean±deviation``; for one seed ``value (low–high)``, if wanted.
 
     The latter is the 95 % bootstrap interval over the identities of the queries, where the record has it: what another
     draw of queries would do to the number, not what another training would.
     """
-    if len(runs) != 1 or metric not in (interval := runs["intervals"].iloc[0]):
+    if len(runs) != 1 or not interval or metric not in (intervals := runs["intervals"].iloc[0]):
         return spread(runs[metric]).replace(" ", "")
-    low, high = (100 * end for end in interval[metric])
+    low, high = (100 * end for end in intervals[metric])
     return f"{runs[metric].iloc[0]:.1f} ({low:.0f}–{high:.0f})"
 
 
@@ -119,7 +119,8 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         ours = frame[frame["name"] == row.name]
         paper = {("paper, Occluded-Duke", title): _number(value) for title, value in zip(METRICS.values(), row.paper)}
-        numbers = {("measured here", title): measured(ours, key) for key, title in METRICS.items()}
+        numbers = {("measured here", title): measured(ours, key, interval=key in ("rank1", "mAP"))  # all would not fit a page
+                   for key, title in METRICS.items()}
         lines[row.label] = paper | numbers | {("measured here", "n"): len(ours)}
     result = pd.DataFrame.from_dict(lines, orient="index")
     result.columns = pd.MultiIndex.from_tuples(result.columns)
@@ -132,13 +133,15 @@ def show(frame: pd.DataFrame, caption: str = "") -> Styler:
 
 
 def provenance(frame: pd.DataFrame) -> Styler:
-    """Where each number comes from: one line a run; the hardware, mostly one, is the caption."""
+    """Where each number comes from: one line a run; what is the same for all of them is the caption."""
     columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1", "mAP": "mAP",
                "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date"}
-    lines = frame[list(columns)].sort_values(["name", "profile", "seed", "tested_on"])
-    short = {column: lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
-             for column in ("fingerprint", "commit")}
-    return show(lines.assign(**short).rename(columns=columns), "; ".join(sorted(set(frame["hardware"])))).hide(axis="index")
+    lines = frame[[*columns, "hardware"]].sort_values(["name", "profile", "seed", "tested_on"])
+    for column in ("fingerprint", "commit"):
+        lines[column] = lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
+    common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware") if lines[column].nunique() == 1]
+    caption = "; ".join(f"{columns.get(column, column)} {lines[column].iloc[0]}" for column in common)
+    return show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
 
 
 def _number(value: float) -> str:
@@ -149,11 +152,10 @@ def _number(value: float) -> str:
 SCORES = {
     "joint error": ("keypoints", "error"),
     "flow error": ("motion", "learned"),
-    "part NMI": ("parts", "all", "nmi"),
-    "on the body": ("parts", "body", "nmi"),
-    "purity": ("parts", "all", "purity"),
-    "matched IoU": ("parts", "matched_iou", "mean"),
-    "foreground IoU": ("parts", "foreground_iou"),
+    "NMI": ("parts", "all", "nmi"),
+    "body NMI": ("parts", "body", "nmi"),
+    "part IoU": ("parts", "matched_iou", "mean"),
+    "body IoU": ("parts", "foreground_iou"),
 }
 TRAINED, UNTRAINED, FIXED = "trained", "untrained", "fixed"
 
@@ -200,5 +202,6 @@ def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     lines += [("the same in every image", row.name, FIXED) for row in scored[:1]]
     table = {label: frame[(frame["name"] == name) & (frame["network"] == network)] for label, name, network in lines}
     return pd.DataFrame.from_dict(
-        {label: {title: spread(own[title].dropna()) for title in SCORES} | {"n": len(own)} for label, own in table.items()},
+        {label: {title: spread(own[title].dropna()).replace(" ", "") for title in SCORES} | {"n": len(own)}
+         for label, own in table.items()},
         orient="index")

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pipeline import REPOSITORY
 
+import execute
 import matlib
 
 NOTEBOOKS = sorted((REPOSITORY / "book").glob("*.ipynb"))
@@ -88,3 +89,19 @@ def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     while psutil.pid_exists(command_id) and psutil.Process(command_id).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the command lives on"
         time.sleep(0.1)
+
+
+def test_a_kernel_that_did_not_start_is_started_again(monkeypatch) -> None:
+    tried = []
+
+    def start(*arguments, **options):
+        tried.append(arguments)
+        if len(tried) < 3:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("papermill.execute_notebook", start)
+    execute._run("notebook")
+    assert tried == [("notebook",)] * 3
+    monkeypatch.setattr("papermill.execute_notebook", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        execute._run()

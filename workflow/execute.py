@@ -64,14 +64,26 @@ def choose_gpu(count: int) -> None:
         time.sleep(1)
 
 
+def _run(*arguments: Any, starts: int = 4, **options: Any) -> None:
+    """papermill, begun again where the kernel did not start: two that start at once may have chosen the same free port."""
+    from papermill import execute_notebook
+
+    try:
+        execute_notebook(*arguments, **options)
+    except RuntimeError as error:
+        if starts == 1 or "Kernel died before replying" not in str(error):
+            raise
+        _run(*arguments, starts=starts - 1, **options)
+
+
 def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool) -> None:
-    from papermill import PapermillExecutionError, execute_notebook
+    from papermill import PapermillExecutionError
 
     partial = output.with_name(f"{output.stem}.partial.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        execute_notebook(notebook, partial, parameters, progress_bar=False, kernel_name="python3",
-                         stdout_file=Lines() if show else None, extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
+        _run(notebook, partial, parameters, progress_bar=False, kernel_name="python3",
+             stdout_file=Lines() if show else None, extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
     except PapermillExecutionError as error:
         raise ValueError(f"{notebook}, cell {error.exec_count}: {error.ename}: {error.evalue} "
                          f"(as far as it came: {partial})") from None
