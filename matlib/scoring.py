@@ -210,8 +210,8 @@ def main() -> None:
 
 def _sentence(scores: dict[str, Any]) -> str:
     parts, yardsticks = scores["parts"], scores["yardsticks"]
-    words = [f"parts: NMI {_number(parts['all']['nmi'], 1, 3)} (stripes {_number(yardsticks['parts']['all']['nmi'], 1, 3)}), "
-             f"foreground IoU {_number(parts['foreground_iou'], 1, 2)}"]
+    words = [f"parts: NMI {_number(parts['all']['nmi'], 1.0, 3)} (stripes {_number(yardsticks['parts']['all']['nmi'], 1.0, 3)}), "
+             f"foreground IoU {_number(parts['foreground_iou'], 1.0, 2)}"]
     if "keypoints" in scores:
         errors, flows = scores["keypoints"], scores["motion"]
         words = [f"joints: error {_number(errors['error'])} % of the height (mean pose "
@@ -221,7 +221,7 @@ def _sentence(scores: dict[str, Any]) -> str:
     return "; ".join(words)
 
 
-def _number(value: float | None, factor: float = 100, digits: int = 1) -> str:
+def _number(value: float | None, factor: float = 100.0, digits: int = 1) -> str:
     """A score in words; what could not be measured (no joint is seen, no pair of images) is a dash."""
     return "–" if value is None else f"{factor * value:.{digits}f}"
 
