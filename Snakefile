@@ -51,7 +51,8 @@ PARAMETERS = {
     "datacard": {"root": ROOT},
     "model": {"profile": PROFILE},
     "options": {"records": RECORDED},
-    "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED},
+    "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED}
+                  | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
     "diagnostics": {"run": SHOWN},
     "table1": {"records": RECORDED},
     "scores": {"records": RECORDED, "runs": [SHOWN], "dataset": DATASET, "root": ROOT},

@@ -43,8 +43,7 @@ def test_bfloat16_gradients_point_the_same_way():
     assert torch.nn.functional.cosine_similarity(gradient(True), gradient(False), dim=0) > 0.95
 
 
-@pytest.mark.parametrize("parts", [3, 6, 10, 17])
-@pytest.mark.parametrize("size", [(71, 37), (33, 65)])
+@pytest.mark.parametrize("parts, size", [(3, (71, 37)), (6, (33, 65)), (10, (71, 37)), (17, (33, 65))])
 def test_odd_sizes_train(parts, size):
     objective, images, identities = step(parts, size)
     terms, output = objective(images, identities)
