@@ -48,7 +48,7 @@ CONTROLS = (
     Row("guards_only", "#5 without motion losses", _UNKNOWN, {"loss.equivariance": 0.0, "loss.consistency": 0.0}),
     Row("robust", "#5 with guards", _UNKNOWN, ROBUST),
     Row("literal", "#5 as printed", _UNKNOWN, LITERAL),
-    Row("true_parts", "#1 pooled over the true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
+    Row("true_parts", "#1 pooled over true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
 )
 
 ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, *TABLE_1)}  # "full" is in both tables; Table 1 names it
