@@ -94,6 +94,7 @@ class DataConfig:
     flip: float = 0.5
     pad: int = 10
     erasing: float = 0.5
+    joints: Literal["truth", "noisy", "cache"] = "truth"  # source of external keypoints: matlib/data/joints.py
     workers: int = 4
     cache: bool = False  # keep the decoded training images in memory
 
@@ -116,6 +117,8 @@ class TrainConfig:
     warmup_epochs: int = 10  # not in the paper; linear from lr / 10
     clip: float = 5.0  # gradient norm; not in the paper; 0 is none
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    channels_last: bool = True  # memory format of the convolutions; changes no result but its rounding
+    compile: Literal["no", "inductor", "eager"] = "no"  # backend of torch.compile for trunk and encoder; eager: no speed-up
 
 
 @dataclass(frozen=True)

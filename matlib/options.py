@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 
-from matlib.config import LossConfig, ModelConfig, RunConfig, differences
+from matlib.config import DataConfig, LossConfig, ModelConfig, RunConfig, differences
 from matlib.records import find_records
 
-_SECTIONS = {"model": ModelConfig, "loss": LossConfig}
+_SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ OPTIONS = (
     Option("model.jacobian", "keypoints", "Where do the Jacobians come from?", "as in the first-order motion model"),
     Option("model.keypoints", "keypoints", "Self-supervised keypoints, or somebody else's?",
            "row 6 of Table 1 is the other", "self"),
+    Option("data.joints", "keypoints", "Which keypoints are somebody else's?",
+           "the paper names no detector: the true ones, those with a detector's errors (row 6 on Annyville), or a file "
+           "of detections (real sets)"),
     Option("loss.tps_metric", "equivariance", "Which splines?",
            "the first-order motion model's, with which the weight of 10 was chosen; not a thin-plate spline proper",
            "euclidean"),

@@ -12,6 +12,8 @@ model that one process would.
 import argparse
 import logging
 import math
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -30,7 +32,8 @@ from tqdm import tqdm
 from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
 from matlib.config import RunConfig, TrainConfig, differences, profile_names
-from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, load_dataset
+from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, joint_source, load_dataset
+from matlib.data.joints import JointSource
 from matlib.diagnostics import collapses, diagnose, gradient_norms
 from matlib.distributed import synchronise_batch_norm
 from matlib.errors import MatlibError, command_line
@@ -97,9 +100,10 @@ class _Run:
         self.config, self.data, self.accelerator, self.out = config, data, accelerator, out
         torch.manual_seed(config.seed)
         model = build_model(config.model, data.num_train_identities)
-        joints = ("keypoints",) if config.model.keypoints == "external" else ()
-        self.images, self.sampler, self.loader = _batches(config, data, joints + model.truth, accelerator)
-        model = synchronise_batch_norm(model, accelerator.device).to(memory_format=torch.channels_last)
+        external = config.model.architecture == "mat" and config.model.keypoints == "external"
+        self.joints = joint_source(config.data.joints, data, config.seed) if external else None
+        self.images, self.sampler, self.loader = _batches(config, data, model.truth, self.joints, accelerator)
+        model = lay_out(synchronise_batch_norm(model, accelerator.device), config.train)
         optimizer = _optimizer(model, config.train)
         self.objective, self.optimizer = accelerator.prepare(Objective(model, config.loss, config.seed), optimizer)
         self.schedule = _schedule(optimizer, config.train, len(self.sampler))
@@ -146,8 +150,8 @@ class _Run:
 
     def _step(self, batch: dict[str, Tensor], step: int) -> tuple[dict[str, Tensor], Any, float]:
         device = self.accelerator.device
-        images = batch["image"].to(device, memory_format=torch.channels_last, non_blocking=True)
-        joints = batch["keypoints"].to(device) if "keypoints" in batch else None
+        images = batch["image"].to(device, memory_format=memory_format(self.config.train), non_blocking=True)
+        joints = batch["joints"].to(device) if "joints" in batch else None
         truth = tuple(batch[name].to(device) for name in self.model.truth)
         ramp = self.config.loss.motion_warmup_epochs * len(self.sampler)
         terms, output = self.objective(images, batch["identity"].to(device), step, min(1.0, step / ramp) if ramp else 1.0,
@@ -167,7 +171,8 @@ class _Run:
         started = time.perf_counter()
         metrics = evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
         record = {
-            "config": self.config.to_dict(), "data": {"name": self.data.name, "fingerprint": fingerprint(self.data)},
+            "config": self.config.to_dict(), "data": {"name": self.data.name, "fingerprint": fingerprint(self.data)}
+            | ({"joints": self.joints.origin} if self.joints else {}),
             "metrics": {self.data.name: metrics}, "history": self.history,
             "seconds": {"training": sum(e["seconds"] for e in self.history), "evaluation": time.perf_counter() - started},
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -222,11 +227,29 @@ class _Run:
             logger.warning("%s, seed %d, epoch %d: %s", self.config.name, self.config.seed, len(self.history), now[what])
 
 
-def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], accelerator: Accelerator
-             ) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
+def lay_out(model: nn.Module, config: TrainConfig) -> nn.Module:
+    """The model in the memory format of its images, and its trunk and encoder compiled if wanted, in place.
+
+    Those two are nearly all of a step. Raises MatlibError where ``inductor`` finds no C++ compiler.
+    """
+    if config.compile == "inductor" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++", "cl"))):
+        raise MatlibError("train.compile=inductor needs a C++ compiler; install g++, or set train.compile=no")
+    if config.compile != "no":
+        for module in (model.trunk, getattr(model, "encoder", None)):
+            if module is not None:
+                module.compile(backend=config.compile)
+    return model.to(memory_format=memory_format(config))
+
+
+def memory_format(config: TrainConfig) -> torch.memory_format:
+    return torch.channels_last if config.channels_last else torch.contiguous_format
+
+
+def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], joints: JointSource | None,
+             accelerator: Accelerator) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
     augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing)
     images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
-                          truth=truth, cache=config.data.cache)
+                          truth=truth, joints=joints.joints if joints else None, cache=config.data.cache)
     sampler = IdentitySampler(
         [sample.identity for sample in data.train], config.train.identities_per_batch, config.train.images_per_identity,
         seed=config.seed, rank=accelerator.process_index, num_processes=accelerator.num_processes)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from matlib import options
-from matlib.config import LossConfig, ModelConfig, profile
+from matlib.config import DataConfig, LossConfig, ModelConfig, profile
 from matlib.models import build_model
 from matlib.objective import Objective
 from matlib.records import write_record
@@ -22,7 +22,7 @@ WITH = {"model.keypoints": {"loss.equivariance": 0.0}}
 
 def test_every_setting_with_readings_is_on_the_page():
     known = {option.name for option in options.OPTIONS}
-    for section, kind in (("model", ModelConfig), ("loss", LossConfig)):
+    for section, kind in (("model", ModelConfig), ("loss", LossConfig), ("data", DataConfig)):
         for name, hint in get_type_hints(kind).items():
             if get_origin(hint) is Literal and f"{section}.{name}" not in ROWS:
                 assert f"{section}.{name}" in known

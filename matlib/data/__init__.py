@@ -3,6 +3,7 @@
 from matlib.data.datasets import dataset_names, dataset_options, load_dataset, training_set
 from matlib.data.fingerprints import fingerprint
 from matlib.data.images import ImageDataset
+from matlib.data.joints import joint_source
 from matlib.data.sampler import IdentitySampler
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.data.transforms import Augmentation
@@ -18,6 +19,7 @@ __all__ = [
     "dataset_names",
     "dataset_options",
     "fingerprint",
+    "joint_source",
     "load_dataset",
     "training_set",
 ]

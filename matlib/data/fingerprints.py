@@ -21,7 +21,7 @@ def fingerprint(dataset: ReIDDataset) -> str:
     if dataset.rendered is not None:
         return dataset.rendered
     lines = sorted(
-        f"{split}\0{_name(sample.path, dataset.root)}\0{sample.path.stat().st_size}\n"
+        f"{split}\0{image_name(sample.path, dataset.root)}\0{sample.path.stat().st_size}\n"
         for split in ("train", "query", "gallery")
         for sample in getattr(dataset, split)
     )
@@ -30,6 +30,6 @@ def fingerprint(dataset: ReIDDataset) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
-def _name(path: Path, root: Path) -> str:
+def image_name(path: Path, root: Path) -> str:
     """An image's path in the set's folder; its whole path where a CSV file names it elsewhere."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,7 +78,9 @@ class ImageDataset(Dataset):
         hides: an occluder, or the erased rectangle;
       - ``yaw``: where the person faces, in degrees;
       - ``occlusion``, ``occluder``: the share of the person that is hidden and by what (``"none"`` if by
-        nothing), in the image as rendered.
+        nothing), in the image as rendered;
+
+    * ``joints``: (17, 3), as ``keypoints``, from the source in ``joints``, if there is one.
 
     An item depends only on the seed, the epoch, the index, and how often the index came before in the same
     batch: not on the worker or process that makes it. So runs repeat, and the copies of an image in a batch
@@ -91,6 +93,7 @@ class ImageDataset(Dataset):
     augmentation: None for testing.
     truth: names from the list above, where the images are rendered.
     seed: of the augmentation.
+    joints: gives the joints of a sample that come from outside (``matlib.data.joints``).
     cache: read and resize all images now and keep them in memory (3 * height * width bytes each; 4 with
         masks).
 
@@ -106,6 +109,7 @@ class ImageDataset(Dataset):
         *,
         truth: Sequence[str] = (),
         seed: int = 0,
+        joints: Callable[[Sample], Float[Tensor, "17 3"]] | None = None,
         cache: bool = False,
     ) -> None:
         self.samples = samples
@@ -114,6 +118,7 @@ class ImageDataset(Dataset):
         self.seed = seed
         self._truth = _checked_names(truth)
         self._truths = [Truth(sample) for sample in samples] if truth else []
+        self._joints = [joints(sample) for sample in samples] if joints else []
         # in shared memory, so that workers that live longer than an epoch see it change
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._cached = self._read_all() if cache else None
@@ -145,6 +150,8 @@ class ImageDataset(Dataset):
             generator = np.random.default_rng([self.seed, int(self._epoch), index, copy])
             variation = Variation.draw(self.augmentation, self.size, generator)
         item = {"image": variation.image(image), "identity": sample.identity, "camera": sample.camera, "index": index}
+        if self._joints:
+            item["joints"] = self._varied_points(self._joints[index], source, variation, COCO_MIRROR)
         return item | self._varied_truth(index, source, variation) if self._truth else item
 
     def _varied_truth(

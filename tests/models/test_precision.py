@@ -1,5 +1,7 @@
 """What must not change: under bfloat16 by more than its rounding, through a file not at all, nor with the image's size."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from matlib import checkpoints
 from matlib.config import profile
 from matlib.models import build_model
 from matlib.objective import Objective
+from matlib.training import lay_out, memory_format
 
 SMALL = profile("smoke").change({"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4})
 
@@ -51,6 +54,19 @@ def test_odd_sizes_train(parts, size):
     assert output.part_maps.shape == (8, parts + 1, -(-size[0] // 4), -(-size[1] // 4))
     assert terms["total"].isfinite()
     assert all(p.grad.isfinite().all() for p in objective.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("changes", [{"channels_last": False}, {"compile": "eager"}])
+def test_memory_format_and_compilation_change_the_rounding_alone(changes):
+    def outputs(config):
+        objective, images, _ = step()
+        model = lay_out(objective.model, config)
+        with torch.no_grad():
+            output = model(images.to(memory_format=memory_format(config)))
+        return output.global_logits, output.descriptor, output.part_maps, *output.keypoints
+
+    for plain, other in zip(outputs(SMALL.train), outputs(dataclasses.replace(SMALL.train, **changes)), strict=True):
+        torch.testing.assert_close(other, plain, rtol=1e-3, atol=1e-5)
 
 
 def test_a_checkpoint_brings_back_every_bit(tmp_path):
