@@ -1,4 +1,4 @@
-"""What the book's chapters share: the network that they look at, images to look with, and the library's code as text."""
+"""What the book's chapters share: the network that they look at, images to look with, the library's code as text."""
 
 import inspect
 import itertools

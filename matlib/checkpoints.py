@@ -30,7 +30,8 @@ def read(path: Path) -> dict[str, Any]:
             raise ValueError("no checkpoint")
         return content
     except FileNotFoundError:
-        raise MatlibError(f"there is no checkpoint at {path}; train the model first (python -m matlib.training)") from None
+        raise MatlibError(f"there is no checkpoint at {path}; "
+                          "train the model first (python -m matlib.training)") from None
     except Exception:  # torch.load raises whatever its zip reader or unpickler meets
         raise MatlibError(f"{path} is not a checkpoint of matlib") from None
 
@@ -45,12 +46,16 @@ def load_weights(model: nn.Module, state: dict[str, Any], path: Path) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise MatlibError(f"{path} holds the weights of another model than its configuration describes ({first})") from None
+        raise MatlibError(f"{path} holds the weights of another model than its configuration describes "
+                          f"({first})") from None
 
 
 def load_model(path: Path | str) -> tuple[nn.Module, RunConfig]:
-    """The trained model, in evaluation mode on the CPU, and its configuration; from a file or its run's folder."""
-    path = Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
+    """The trained model, in evaluation mode on the CPU, and its configuration; from a file or its run's folder.
+
+    Raises MatlibError where there is no checkpoint, or it is not one of this model.
+    """
+    path = _file(path)
     content = read(path)
     config = RunConfig.from_dict(content["config"])
     model = build_model(config.change({"model.weights": "none"}).model, content["identities"])
@@ -60,8 +65,11 @@ def load_model(path: Path | str) -> tuple[nn.Module, RunConfig]:
 
 def initial_model(path: Path | str) -> nn.Module:
     """A run's network as it was before its first step: the same seed, the same start of the trunk."""
-    path = Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
-    content = read(path)
+    content = read(_file(path))
     config = RunConfig.from_dict(content["config"])
     torch.manual_seed(config.seed)
     return build_model(config.model, content["identities"]).eval()
+
+
+def _file(path: Path | str) -> Path:
+    return Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)

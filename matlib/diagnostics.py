@@ -30,7 +30,7 @@ def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, cons
     * ``heat_entropy``: entropy of the heatmaps over its maximum.
     * ``smallest_determinant``: of a Jacobian; 0 or less is a part that is flattened or mirrored.
     * ``parts_in_use``: share of the K parts that win at least one cell of the batch.
-    * ``consistency_flow``, ``consistency_identity``: the feature consistency under the model's flow and under no motion.
+    * ``consistency_flow``, ``consistency_identity``: the feature consistency under the model's flow, under no motion.
     """
     if output.part_maps is None:
         return {}
@@ -61,8 +61,8 @@ def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, cons
 @torch.no_grad()
 def gradient_norms(model: nn.Module) -> dict[str, float]:
     """The norm of the gradient that lies in each module of the model; 0 where none arrived."""
-    return {name: math.sqrt(sum(float(p.grad.float().square().sum()) for p in module.parameters() if p.grad is not None))
-            for name, module in model.named_children()}
+    return {name: math.sqrt(sum(float(p.grad.float().square().sum()) for p in part.parameters() if p.grad is not None))
+            for name, part in model.named_children()}
 
 
 #: Number, which side of the limit is a collapse, the limit, what has happened, what helps.
@@ -73,7 +73,8 @@ _COLLAPSES = (
     ("heat_entropy", "above", 0.95, "the heatmaps are flat", "loss.concentration narrows them"),
     ("smallest_determinant", "below", 0.0, "a Jacobian mirrors its part", "model.jacobian=none leaves Jacobians out"),
     ("part_entropy", "above", 0.98, "the part maps are uniform", "loss.entropy makes them decide"),
-    ("background_share", "above", 0.98, "the background takes every cell", "loss.foreground gives the centre to the parts"),
+    ("background_share", "above", 0.98, "the background takes every cell",
+     "loss.foreground gives the centre to the parts"),
     ("background_share", "below", 0.01, "no cell is background", "loss.background gives the border to it"),
     ("largest_part_share", "above", 0.98, "one part takes the whole body", "loss.diversity makes parts differ"),
     ("feature_variance", "below", 0.02, "all cells of an image are alike",

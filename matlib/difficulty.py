@@ -2,9 +2,9 @@
 
     python -m matlib.difficulty --dataset annyville-holistic --root data --out runs/rungs
 
-Colour needs no training and is measured on the spot (``matlib.evaluation.colour``), or by this command, which leaves a file
-of the rungs; the networks' rungs are read from the records of Table 1's baseline and of the same network pooled over the
-true visible parts.
+Colour needs no training and is measured on the spot (``matlib.evaluation.colour``), or by this command, which leaves a
+file of the rungs; the networks' rungs are read from the records of Table 1's baseline and of the same network pooled
+over the true visible parts.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def ladder_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
-    """Measure the rungs without learning, and leave them in ``out`` as ``rungs-<dataset>.json``, with where they are from."""
+    """Measure the rungs without learning, and write them to ``out`` as ``rungs-<dataset>.json``."""
     data = load_dataset(dataset, root)
     rungs = rungs_without_learning(data).set_index("name").to_dict("index")
     content = {"data": {"name": data.name, "fingerprint": fingerprint(data)}, "rungs": rungs,
@@ -77,7 +77,8 @@ def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
 def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
     """All rungs below the folders: ``set``, ``name``, ``profile`` (of networks), ``rank1`` and ``mAP`` in percent.
 
-    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged file.
+    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
+    file.
     """
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
     lines = [{"set": rungs["data"]["name"], "name": name, "profile": "", **metrics}
@@ -96,7 +97,8 @@ def _read_rungs(path: Path) -> dict:
         rungs = json.loads(path.read_text())
         return {key: rungs[key] for key in ("data", "rungs")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise MatlibError(f"{path} is not a file of rungs; delete it and run python -m matlib.difficulty again") from None
+        raise MatlibError(f"{path} is not a file of rungs; "
+                          "delete it and run python -m matlib.difficulty again") from None
 
 
 def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:

@@ -41,7 +41,7 @@ def gather(x: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "n ..."]:
 
 
 def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
-    """Batch normalisation over the batches of all processes: torch's own on GPUs, which refuses CPU tensors, else ours."""
+    """Batch normalisation over all processes' batches: torch's own on GPUs; ours on CPUs, which it refuses."""
     if world_size() == 1:
         return model
     if device.type == "cuda":

@@ -13,13 +13,13 @@ class MatlibError(Exception):
 
 
 def command_line(main: Callable[[], None]) -> None:
-    """Run a command: log to stderr, and say a MatlibError in one line instead of a traceback."""
+    """Run a command: log to stderr, and say a MatlibError as its sentence instead of a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         main()
     except MatlibError as error:
-        # A data loader's worker wraps the error in its own traceback; the sentence is the last line.
-        sentence = str(error).strip().splitlines()[-1].removeprefix("matlib.errors.MatlibError: ")
+        # A data loader's worker raises the error again with its own traceback, which ends in the sentence.
+        sentence = str(error).rpartition("matlib.errors.MatlibError: ")[2].strip()
         sys.exit(_fail(f"error: {sentence}", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", 130))

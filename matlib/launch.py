@@ -15,7 +15,7 @@ from matlib.records import read_record
 
 
 def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]:
-    """The command that trains this configuration; every setting that its row and profile do not imply is written out."""
+    """The command that trains this configuration, with every setting of its sections written out."""
     settings = [f"{name}={value}" for name, value in _settings(config)]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
             "-m", "matlib.training", "--row", config.name, "--profile", config.profile, "--seed", str(config.seed),

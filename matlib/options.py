@@ -19,9 +19,10 @@ _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
 @dataclass(frozen=True)
 class Option:
-    """One ambiguity. ``chapter`` is the page that explains it; ``literal`` the closest reading of the printed text, if any.
+    """One ambiguity, a setting of ``matlib.config``.
 
-    ``others`` are readings of settings that are numbers, whose type does not list them.
+    ``chapter`` is the page that explains it; ``literal`` the closest reading of the printed text, if any; ``others``
+    are readings of settings that are numbers, whose type does not list them.
     """
 
     name: str
@@ -54,11 +55,9 @@ OPTIONS = (
     Option("model.norm_first", "features", "Layer normalisation before or after each sub-layer?",
            "this order is known to need no warm-up, and the paper names none"),
     Option("model.encoder_layers", "features", "How many encoder layers?",
-           "the paper says six; row 2 and 4 of Table 1 have none",
-           6, (2, 0)),
+           "the paper says six; rows 2 and 4 of Table 1 have none", 6, (2, 0)),
     Option("model.decoder_layers", "features", "How many decoder layers?",
-           "the paper says one; row 2 and 3 of Table 1 have none",
-           1, (0,)),
+           "the paper says one; rows 2 and 3 of Table 1 have none", 1, (0,)),
     Option("model.output_stride", "features", "How many pixels a cell?",
            "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts", None, (32,)),
     Option("model.width", "features", "D', the transformer's width?", "DETR's; the paper names no size", None, (512,)),
@@ -107,25 +106,24 @@ OPTIONS = (
     Option("loss.fc_detach", "parts", "Who learns from the feature consistency?",
            "the paper calls it the loss for optimizing part segmentation; features could make themselves flat", "none"),
     Option("model.neck", "objective", "A batch normalisation before the classifier?",
-           "all cited re-identification code has it",
-           "none"),
+           "public re-identification code has it", "none"),
     Option("model.part_head", "objective", "One classifier on all parts, or one a part?",
            "Equation 16 has no index of a part; robust to hidden ones"),
     Option("loss.label_smoothing", "objective", "Smoothed labels?", "Equation 15 has none", 0.0, (0.1,)),
     Option("loss.triplet_distance", "objective", "Distances squared, as in Equation 17?",
-           "all cited code has them plain; squares make a hinge of it", "sqeuclidean"),
+           "public re-identification code has them plain; squares make a hinge of it", "sqeuclidean"),
     Option("loss.equivariance", "objective", "Lambda 5, on both terms of Equation 14?",
-           "as in the first-order motion model",
-           10.0, (0.0,)),
+           "as in the first-order motion model", 10.0, (0.0,)),
     Option("loss.consistency", "objective", "Lambda 6, on a mean or a sum?", "on means", 5.0, (0.0,)),
     Option("loss.motion_warmup_epochs", "objective", "Are the motion losses ramped in?",
            "the paper says nothing", 0, (3,)),
     *(Option(f"loss.{name}", "objective", question, "not in Equation 9", 0.0, (0.5,)) for name, question in (
         ("separation", "Are keypoints kept apart?"), ("concentration", "Are heatmaps kept narrow?"),
         ("diversity", "Are part features kept different?"), ("entropy", "Are part maps kept decided?"),
-        ("background", "Is the border told to be background?"), ("foreground", "Is the centre told to be foreground?"))),
+        ("background", "Is the border told to be background?"),
+        ("foreground", "Is the centre told to be foreground?"))),
     Option("model.descriptor", "objective", "Which feature is compared at test time, after the neck or before?",
-           "after, as the cited code does"),
+           "after, as public re-identification code does"),
     Option("model.visibility", "objective", "Are hidden parts left out of the distance?",
            "the paper never mentions it; several compared methods do", "off"),
 )
@@ -134,8 +132,8 @@ OPTIONS = (
 def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
-    One line an option, reading, profile and data: ``change``, the mean over seeds of the metric's difference to the full
-    model of the same seed, in points; ``seeds``, how many pairs there are. Empty where there is none.
+    One line an option, reading and profile: ``change``, the mean of the metric's difference to the full model of the
+    same seed and data, in points; ``seeds``, how many seeds there are. Empty where there is none.
     """
     records = [(r, RunConfig.from_dict(r["config"])) for r in find_records(*folders) if "tested" not in r]
     names = {option.name for option in OPTIONS}

@@ -210,8 +210,8 @@ def main() -> None:
 
 def _sentence(scores: dict[str, Any]) -> str:
     parts, yardsticks = scores["parts"], scores["yardsticks"]
-    words = [f"parts: NMI {_number(parts['all']['nmi'], 1.0, 3)} (stripes {_number(yardsticks['parts']['all']['nmi'], 1.0, 3)}), "
-             f"foreground IoU {_number(parts['foreground_iou'], 1.0, 2)}"]
+    nmi, of_stripes = (_number(found["all"]["nmi"], 1.0, 3) for found in (parts, yardsticks["parts"]))
+    words = [f"parts: NMI {nmi} (stripes {of_stripes}), foreground IoU {_number(parts['foreground_iou'], 1.0, 2)}"]
     if "keypoints" in scores:
         errors, flows = scores["keypoints"], scores["motion"]
         words = [f"joints: error {_number(errors['error'])} % of the height (mean pose "

@@ -18,20 +18,22 @@ NOT_RUN = "–"
 
 
 def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
-    """All records below the folders, one row for each record and test set; metrics in percent. Empty where there are none.
+    """All records below the folders, a row for each record and test set; metrics in percent. Empty where there is none.
 
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
     that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
     """
     if isinstance(folders, str | Path):
-        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; with papermill: -y 'records: [book/records]'")
+        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; "
+                          "with papermill: -y 'records: [book/records]'")
     rows = [row for record in find_records(*folders) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
 _COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "tested_on", *METRICS, "rank3", "mINP",
-            "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals", "per_query")
+            "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals",
+            "per_query")
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -39,10 +41,11 @@ def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for name, metrics in record["metrics"].items():
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
         yield {"name": config["name"], "profile": config["profile"], "epochs": config["train"]["epochs"],
-               "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"], "tested_on": name,
-               **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
-               "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"], "processes": run["processes"],
-               "commit": run["commit"], "date": run["date"], "torch": run["torch"], "path": record["path"],
+               "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"],
+               "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
+               "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
+               "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
+               "path": record["path"],
                "intervals": metrics.get("intervals", {}), "per_query": metrics.get("per_query", {})}
 
 
@@ -69,9 +72,9 @@ def measured(runs: pd.DataFrame, metric: str, interval: bool = True) -> str:
 def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> pd.DataFrame:
     """Each row less another, in points, query by query: ``difference (low to high)`` for rank-1 and mAP.
 
-    The mean of the n seeds that both have, and its 95 % bootstrap interval over the identities of the queries, drawn for
-    both in pairs and for all seeds alike. A row whose records lack the results by query, or have other queries than the
-    other row's, is left out.
+    The mean of the n seeds that both have, and its 95 % bootstrap interval over the identities of the queries,
+    drawn for both in pairs and for all seeds alike. A row whose records lack the results by query, or have other
+    queries than the other row's, is left out.
     """
     lines, reference = {}, _by_seed(frame, against)
     for row in rows:
@@ -133,13 +136,15 @@ def show(frame: pd.DataFrame, caption: str = "") -> Styler:
 
 
 def provenance(frame: pd.DataFrame) -> Styler:
-    """Where each number comes from: one line a run; what is the same for all of them is the caption."""
-    columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1", "mAP": "mAP",
-               "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date"}
+    """Where each number comes from: one line a record, with its file; what is the same for all is the caption."""
+    columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1",
+               "mAP": "mAP", "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date",
+               "path": "record"}
     lines = frame[[*columns, "hardware"]].sort_values(["name", "profile", "seed", "tested_on"])
     for column in ("fingerprint", "commit"):
         lines[column] = lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
-    common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware") if lines[column].nunique() == 1]
+    common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware")
+              if lines[column].nunique() == 1]
     caption = "; ".join(f"{columns.get(column, column)} {lines[column].iloc[0]}" for column in common)
     return show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
 
@@ -163,9 +168,9 @@ TRAINED, UNTRAINED, FIXED = "trained", "untrained", "fixed"
 def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
 
-    ``network`` is ``trained``, ``untrained`` (the same one before training) or ``fixed`` (keypoints and parts that are the
-    same in every image: the mean pose, horizontal stripes, no motion). A run that lies in several folders counts once,
-    as in ``load_records``.
+    ``network`` is ``trained``, ``untrained`` (the same one before training) or ``fixed`` (keypoints and parts that
+    are the same in every image: the mean pose, horizontal stripes, no motion). A run that lies in several folders
+    counts once, as in ``load_records``.
     """
     rows = []
     for record in find_records(*folders):

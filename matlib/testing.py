@@ -1,4 +1,4 @@
-"""Test a trained model on any data set, as the paper tests one trained on Market-1501 on sets that have no training images.
+"""Test a trained model on any data set, as the paper tests one trained on Market-1501 on sets without training images.
 
     python -m matlib.testing --run runs/laptop/full/seed0 --dataset partial_reid --root data
 
@@ -37,8 +37,7 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, A
 
 def tested_record(run: Path, data: ReIDDataset, name: str,
                   measure: Callable[[ReIDDataset, torch.device], dict[str, Any]]) -> dict[str, Any]:
-    """The record ``name`` beside a run's own: as it is there, if it is of this training and the same images, or else made
-    now.
+    """The record ``name`` beside a run's own: the one there, if of this training and these images, or a new one.
 
     It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took.
     """
@@ -46,7 +45,8 @@ def tested_record(run: Path, data: ReIDDataset, name: str,
     tested = {"name": data.name, "fingerprint": fingerprint(data)}
     if path.exists():
         earlier = records.read_record(path)
-        if earlier.get("tested") == tested and all(earlier.get(key) == trained.get(key) for key in ("config", "history")):
+        same_training = all(earlier.get(key) == trained.get(key) for key in ("config", "history"))
+        if same_training and earlier.get("tested") == tested:
             return earlier
     started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

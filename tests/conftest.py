@@ -1,4 +1,4 @@
-"""The book's notebooks as nbval tests, `pytest tests/notebooks.yml`, and the pipeline that they and others read from."""
+"""The book's notebooks as nbval tests, `pytest tests/notebooks.yml`, and the pipeline that they and others read."""
 
 import shutil
 from pathlib import Path
@@ -68,7 +68,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the pipeline is marked so, and comes last: the pipeline takes minutes, and runs beside the other tests."""
+    """What needs the pipeline is marked so, and comes last: it takes minutes, and runs beside the other tests."""
     def needs(item: pytest.Item) -> bool:
         return isinstance(item.parent, PreparedNotebook) or "pipeline" in getattr(item, "fixturenames", ())
 

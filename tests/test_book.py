@@ -11,7 +11,8 @@ from pipeline import REPOSITORY, snakemake
 from matlib.ablations import TABLE_1
 
 #: Elements and attributes by which a page makes the browser fetch something. Links to follow (`a`) are none of them.
-FETCHES = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data", "video": "src"}
+FETCHES = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data",
+           "video": "src"}
 
 
 @pytest.fixture(scope="session")

@@ -71,8 +71,10 @@ COLLAPSED = {
     "background takes every cell": output(one_hot(torch.zeros(2, 3, 3, dtype=torch.long), 4)),
     "no cell is background": output(one_hot(torch.ones(2, 3, 3, dtype=torch.long), 4)),
     "one part takes the whole body": output(one_hot(torch.ones(2, 3, 3, dtype=torch.long), 4)),
-    "all cells of an image are alike": output(torch.full((2, 4, 3, 3), 0.25), features=torch.arange(2.0).view(2, 1, 1, 1).expand(2, 4, 3, 3)),
-    "Jacobian mirrors": output(torch.full((2, 4, 3, 3), 0.25), jacobians=torch.diag(torch.tensor([1.0, -1.0])).expand(2, 3, 2, 2)),
+    "all cells of an image are alike": output(torch.full((2, 4, 3, 3), 0.25),
+                                              features=torch.arange(2.0).view(2, 1, 1, 1).expand(2, 4, 3, 3)),
+    "Jacobian mirrors": output(torch.full((2, 4, 3, 3), 0.25),
+                               jacobians=torch.diag(torch.tensor([1.0, -1.0])).expand(2, 3, 2, 2)),
     "heatmaps are flat": output(torch.full((2, 4, 3, 3), 0.25)),
     "keypoints stand still": output(torch.full((2, 4, 3, 3), 0.25)),
 }
@@ -88,5 +90,6 @@ def test_a_healthy_output_is_not_warned_of(rng):
     maps = one_hot(torch.randint(4, (4, 8, 4), generator=rng), 4)
     heat = torch.zeros(4, 3, 8, 4)
     heat[:, :, 2, 2] = 1.0
-    made = output(maps, torch.rand(4, 3, 2, generator=rng) - 0.5, features=torch.randn(4, 4, 8, 4, generator=rng), heatmaps=heat)
+    made = output(maps, torch.rand(4, 3, 2, generator=rng) - 0.5,
+                  features=torch.randn(4, 4, 8, 4, generator=rng), heatmaps=heat)
     assert collapses(diagnose(made)) == []

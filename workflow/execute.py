@@ -65,7 +65,7 @@ def choose_gpu(count: int) -> None:
 
 
 def _run(*arguments: Any, starts: int = 4, **options: Any) -> None:
-    """papermill, begun again where the kernel did not start: two that start at once may have chosen the same free port."""
+    """papermill, begun again where the kernel did not start: two that start at once may have chosen the same port."""
     from papermill import execute_notebook
 
     try:

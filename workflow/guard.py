@@ -58,7 +58,7 @@ def _watch(parent: int) -> None:
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Holds a lock that the system takes back by itself when the holder dies; waits, saying so, while another has it."""
+    """Holds a lock that the system takes back when the holder dies; waits, saying so, while another has it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         try:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from matlib.figures.images import show_image, to_pixels
+from matlib.figures.images import in_image, show_image, to_pixels
 from matlib.geometry import coordinate_grid, upsample
 
 
@@ -49,7 +49,7 @@ def attention_rows(images: np.ndarray, weights: Float[Tensor, "b n n"], cells: t
     """
     figure, grid = plt.subplots(len(asked), len(images), figsize=(1.05 * len(images), 2.1 * len(asked)), squeeze=False)
     size = images.shape[1:3]
-    places = torch.tensor(scale) * (coordinate_grid(*cells) + 1) - 1
+    places = in_image(coordinate_grid(*cells), scale)
     for axes, (row, column) in zip(grid, asked):
         for ax, image, own in zip(axes, images, weights):
             heat = upsample(own[row * cells[1] + column].view(1, 1, *cells), size, scale)[0, 0]

@@ -36,7 +36,8 @@ def contact_sheet(samples: Sequence[Sample], config: DataConfig, columns: int = 
     """Images in rows, as they lie on disk, in the order given."""
     _, shown = load_images(samples, config)
     rows = -(-len(samples) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(0.92 * columns, 1.85 * rows + (0.2 if titles else 0)), squeeze=False)
+    size = (0.92 * columns, 1.85 * rows + (0.2 if titles else 0))
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in grid.flat:
         ax.set_axis_off()
     for i, (ax, image) in enumerate(zip(grid.flat, shown)):
@@ -49,7 +50,8 @@ def image_rows(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (),
     """Pictures (h, w, 3 or 4) in rows, with a title over each column and a label beside each row."""
     columns = max(len(row) for row in rows)
     tall = width * rows[0][0].shape[0] / rows[0][0].shape[1]
-    figure, grid = plt.subplots(len(rows), columns, figsize=(width * columns + 0.2, tall * len(rows) + 0.3), squeeze=False)
+    size = (width * columns + 0.2, tall * len(rows) + 0.3)
+    figure, grid = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
     for ax in grid.flat:
         ax.set_axis_off()
     for i, (axes, row) in enumerate(zip(grid, rows)):
@@ -71,15 +73,21 @@ def to_pixels(points: Float[Tensor, "... 2"], size: tuple[int, int]) -> np.ndarr
     return ((points + 1) / 2 * torch.tensor([width - 1.0, height - 1.0])).numpy()
 
 
+def in_image(points: Float[Tensor, "... 2"], scale: tuple[float, float]) -> Float[Tensor, "... 2"]:
+    """Points of a feature map in the image's frame; ``scale`` is ``geometry.receptive_field_scale``'s."""
+    return torch.tensor(scale, dtype=points.dtype) * (points + 1) - 1
+
+
 def to_image_frame(keypoints: Keypoints, scale: tuple[float, float]) -> Keypoints:
-    """Keypoints of a feature map in the image's frame; ``scale`` as ``geometry.receptive_field_scale``."""
-    a = torch.tensor(scale, dtype=keypoints.positions.dtype)
-    return Keypoints(a * (keypoints.positions + 1) - 1, a[:, None] * keypoints.jacobians)
+    """Keypoints of a feature map, with their Jacobians, in the image's frame; ``scale`` as for ``in_image``."""
+    jacobians = torch.tensor(scale, dtype=keypoints.jacobians.dtype)[:, None] * keypoints.jacobians
+    return Keypoints(in_image(keypoints.positions, scale), jacobians)
 
 
-def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float]) -> None:
-    """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as in the losses."""
-    x, y = to_pixels(torch.tensor(scale) * (positions + 1) - 1, size).T
+def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float]
+                   ) -> None:
+    """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as for ``in_image``."""
+    x, y = to_pixels(in_image(positions, scale), size).T
     colours = part_colours(len(positions))[1:]
     axes.scatter(x, y, c=colours, s=26, edgecolors="white", linewidths=0.8, zorder=3)
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from matlib.figures.images import draw_keypoints, label_row, show_image, to_image_frame, to_pixels
+from matlib.figures.images import draw_keypoints, in_image, label_row, show_image, to_image_frame, to_pixels
 from matlib.figures.style import part_colours
 from matlib.geometry import Keypoints, upsample
 
@@ -35,7 +35,8 @@ def draw_frames(axes: Axes, keypoints: Keypoints, size: tuple[int, int], radius:
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
 
 
-def frames(pictures: Sequence[np.ndarray], keypoints: Sequence[Keypoints], radius: float, titles: Sequence[str]) -> Figure:
+def frames(pictures: Sequence[np.ndarray], keypoints: Sequence[Keypoints], radius: float, titles: Sequence[str]
+           ) -> Figure:
     """Images with the frames of their keypoints."""
     figure, grid = plt.subplots(1, len(pictures), figsize=(1.5 * len(pictures), 3.1), squeeze=False)
     for ax, picture, own, title in zip(grid[0], pictures, keypoints, titles):
@@ -64,7 +65,7 @@ def heatmap_sheet(rows: Sequence[tuple[str, np.ndarray, Float[Tensor, "k h w"], 
             show_image(ax, picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.6, titles[k] if i == 0 else "")
             strength = (heat[k] / heat[k].max()).clamp(0, 1).numpy()
             ax.imshow(np.dstack([np.broadcast_to(colours[k, :3], (*size, 3)), strength]))
-            x, y = to_pixels(torch.tensor(scale) * (positions[k] + 1) - 1, size)
+            x, y = to_pixels(in_image(positions[k], scale), size)
             ax.plot(x, y, marker="+", color="white", markersize=8, markeredgewidth=1.5)
             ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
         label_row(axes[0], label)

@@ -21,9 +21,9 @@ LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (1
 
 
 def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
-    """What is known of rendered images: above, the joints, seen (filled) or hidden (ring); below, parts and what is hidden.
+    """What is known of rendered images: above, the joints, seen (filled) or hidden (ring); below, the parts.
 
-    Hidden parts of the person are white; an occluder beside the person is grey.
+    Hidden parts of the person are white; an occluder beside the person is grey. Nothing is drawn outside an image.
     """
     figure, grid = plt.subplots(2, len(samples), figsize=(1.1 * len(samples), 4.5), squeeze=False)
     for above, below, sample in zip(*grid, samples):
@@ -35,6 +35,7 @@ def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
         filled = np.where((seen == 2)[:, None], sns.color_palette("deep")[2], (0, 0, 0))
         above.scatter(x[seen > 0], y[seen > 0], s=12, c=np.c_[filled, seen == 2][seen > 0], edgecolors="white",
                       linewidths=0.7, zorder=3)
+        above.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
         show_image(below, image)
         below.imshow(part_colours(NUM_PARTS)[truth.parts.numpy()] * (1, 1, 1, 0.65))
         below.imshow(truth.occluders.numpy()[..., None] * np.array([0.5, 0.5, 0.5, 0.55]))

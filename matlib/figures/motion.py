@@ -69,7 +69,8 @@ def as_picture(image: Float[Tensor, "1 3 h w"]) -> np.ndarray:
     return image[0].permute(1, 2, 0).clamp(0, 1).numpy()
 
 
-def body_error(one: Float[Tensor, "1 3 h w"], other: Float[Tensor, "1 3 h w"], maps: Float[Tensor, "parts h w"]) -> float:
+def body_error(one: Float[Tensor, "1 3 h w"], other: Float[Tensor, "1 3 h w"], maps: Float[Tensor, "parts h w"]
+               ) -> float:
     """Mean absolute difference of two images, in 0..1, on the body: where part 0 is not the most likely."""
     body = maps.argmax(dim=0) > 0
     return float((one - other).abs().mean(dim=1)[0][body].mean()) if body.any() else float("nan")

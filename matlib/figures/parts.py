@@ -53,7 +53,7 @@ def part_rows(images: np.ndarray, maps: Sequence[tuple[str, Float[Tensor, "b par
 
 def part_contents(maps: Float[Tensor, "b parts h w"], samples: Sequence[Sample], scale: tuple[float, float]
                   ) -> Float[Tensor, "parts true"]:
-    """Which true parts lie under each learned one: its pixels' shares, each row summing to 1 (0 where it wins no pixel)."""
+    """Which true parts lie under each learned one, as shares of its pixels: rows sum to 1, or 0 if it wins none."""
     counts = torch.zeros(maps.shape[1], NUM_PARTS + 1)
     for own, sample in zip(maps, samples):
         true = Truth(sample).parts.long()
@@ -88,7 +88,8 @@ def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: S
     own_id = "parts-" + hashlib.sha256(panels.encode()).hexdigest()[:8]
     labels = ["most likely part", *names]
     return f"""<div id="{own_id}" class="part-viewer">
-<label><input type="range" min="0" max="{len(names)}" value="0" aria-label="which map"> <output>{labels[0]}</output></label>
+<label><input type="range" min="0" max="{len(names)}" value="0" aria-label="which map">
+<output>{labels[0]}</output></label>
 <div>{panels}</div>
 <script>(() => {{
   const root = document.getElementById("{own_id}"), labels = {_as_script(labels)};
@@ -105,7 +106,8 @@ def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: S
 }})();</script></div>"""
 
 
-def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[str], scale: tuple[float, float]) -> str:
+def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[str], scale: tuple[float, float]
+           ) -> str:
     size = height, width = image.shape[:2]
     colours = part_colours(len(maps) - 1)
     colours[0] = (0.5, 0.5, 0.5, 1.0)
@@ -120,11 +122,12 @@ def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[
     for y in range(0, height, block):
         for x in range(0, width, block):
             part = int(winner[min(y + block // 2, height - 1), min(x + block // 2, width - 1)])
-            cells.append(f'<rect data-part="{part}" x="{x}" y="{y}" width="{block}" height="{block}" fill="transparent">'
-                         f"<title>{html.escape(names[part])}</title></rect>")
+            cells.append(f'<rect data-part="{part}" x="{x}" y="{y}" width="{block}" height="{block}" '
+                         f'fill="transparent"><title>{html.escape(names[part])}</title></rect>')
     return (f'<svg viewBox="0 0 {width} {height}" style="width:5.4em;margin:0.2em" role="img" '
             'aria-label="an image with its part maps">'
-            f'<image href="{_data_uri(image, "JPEG")}" width="{width}" height="{height}"/>{drawn}{"".join(cells)}</svg>')
+            f'<image href="{_data_uri(image, "JPEG")}" width="{width}" height="{height}"/>'
+            f'{drawn}{"".join(cells)}</svg>')
 
 
 def _data_uri(picture: np.ndarray, kind: str) -> str:

@@ -8,7 +8,6 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from matlib.figures.style import INK, setup
 
-
 #: The page that explains each box.
 _PAGES = {"image": "data", "trunk": "features", "encoder": "features", "decoder": "features", "keypoints": "keypoints",
           "parts": "parts", "flow": "motion", "pool": "parts", "equivariance": "equivariance", "consistency": "parts",
@@ -43,7 +42,8 @@ def figure2(links: bool = False) -> Figure:
         url = f"{_PAGES[name]}.html" if links else None
         ax.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=1", facecolor=colour,
                                     edgecolor=INK, linewidth=0.8, url=url))
-        ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=8, color="#20242b", linespacing=1.35, url=url)
+        ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=9.5, color="#20242b", linespacing=1.25,
+                url=url)
 
     def arrow(start: str, end: str, bend: str = "arc3,rad=0", sides: tuple[str, str] = ("right", "left")) -> None:
         points = [_side(boxes[name], side) for name, side in zip((start, end), sides)]
@@ -81,4 +81,5 @@ def _svg(figure: Figure) -> str:
 
 def _side(box: tuple, side: str) -> tuple[float | int, float | int]:
     x, y, w, h = box[:4]
-    return {"left": (x, y + h / 2), "right": (x + w, y + h / 2), "top": (x + w / 2, y + h), "bottom": (x + w / 2, y)}[side]
+    return {"left": (x, y + h / 2), "right": (x + w, y + h / 2),
+            "top": (x + w / 2, y + h), "bottom": (x + w / 2, y)}[side]

@@ -33,12 +33,12 @@ def gradient_norms(record: dict) -> Figure:
 
 
 def motion_gain(record: dict) -> Figure:
-    """The feature consistency under the model's flow and under no motion by epoch: the flow is worth what lies between."""
+    """The feature consistency by epoch, under the model's flow and under none: the flow is worth the difference."""
     frame = pd.DataFrame([{"epoch": entry["epoch"], "learned flow": entry["diagnostics"]["consistency_flow"],
                            "no motion": entry["diagnostics"]["consistency_identity"]} for entry in record["history"]])
     figure, ax = plt.subplots(figsize=(6, 2.6))
-    sns.lineplot(frame.melt("epoch", var_name="flow", value_name="divergence"), x="epoch", y="divergence", hue="flow", ax=ax,
-                 marker="o", markersize=3)
+    sns.lineplot(frame.melt("epoch", var_name="flow", value_name="divergence"), x="epoch", y="divergence", hue="flow",
+                 ax=ax, marker="o", markersize=3)
     ax.set(yscale="log")
     ax.legend(title="")
     return figure
@@ -69,7 +69,7 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
 
 
 def trade(frame: pd.DataFrame, scores: Sequence[str], metric: str = "rank1", title: str = "rank-1, %") -> Figure:
-    """Scores against the truth over a retrieval metric, a panel a score and a point a run; colour and shape tell the row."""
+    """Scores against the truth over a retrieval metric: a panel a score, a point a run, colour and shape by row."""
     figure, axes = plt.subplots(1, len(scores), figsize=(3.2 * len(scores), 3.4), squeeze=False)
     for ax, score in zip(axes[0], scores):
         sns.scatterplot(frame, x=metric, y=score, hue="row", style="row", ax=ax, s=60, legend=ax is axes[0][-1])

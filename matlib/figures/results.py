@@ -29,7 +29,8 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
     scale = scale_of(model, output, size)
     truth = [true_part_picture(sample) for sample in samples] if is_rendered(samples) else None
     titles = ["image", "keypoints", "parts", "parts over image"] + (["true parts"] if truth else [])
-    figure, grid = plt.subplots(len(samples), len(titles), figsize=(1.15 * len(titles), 2.25 * len(samples)), squeeze=False)
+    figure_size = (1.15 * len(titles), 2.25 * len(samples))
+    figure, grid = plt.subplots(len(samples), len(titles), figsize=figure_size, squeeze=False)
     for i, axes in enumerate(grid):
         parts = part_picture(output.part_maps[i], size, scale)
         for ax, picture, title in zip(axes, (shown[i], shown[i], parts, shown[i], truth and truth[i]), titles):
@@ -43,7 +44,7 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
 
 @torch.no_grad()
 def figure3(model: nn.Module, config: DataConfig, people: Sequence[Sequence[Sample]]) -> Figure:
-    """Figure 3: a person a row in several poses, each with its parts laid over it, and the true parts beside where known."""
+    """Figure 3: a person a row in several poses, its parts laid over each; beside, where known, the true ones."""
     samples = [sample for person in people for sample in person]
     images, shown = load_images(samples, config)
     output = model.eval()(images)

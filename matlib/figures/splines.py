@@ -43,7 +43,8 @@ def bent_people(image: Float[Tensor, "3 h w"], joints: Float[Tensor, "17 2"], sp
     return figure
 
 
-def _show_bent(axes: Axes, image: Tensor, joints: Tensor, lines: list[Tensor], size: tuple[int, int], title: str) -> None:
+def _show_bent(axes: Axes, image: Float[Tensor, "3 h w"], joints: Float[Tensor, "17 2"],
+               lines: list[Float[Tensor, "n 2"]], size: tuple[int, int], title: str) -> None:
     show_image(axes, image.permute(1, 2, 0).numpy().clip(0, 1), title)
     for line in lines:
         axes.plot(*to_pixels(line, size).T, color="white", linewidth=0.6, alpha=0.6)
@@ -59,7 +60,8 @@ def _grid_lines(count: int = 7) -> list[Float[Tensor, "n 2"]]:
     return [torch.stack(pair, dim=1) for t in ticks for pair in ((t.expand(60), along), (along, t.expand(60)))]
 
 
-def equivariance_arrows(images: np.ndarray, original: Float[Tensor, "b k 2"], returned: Float[Tensor, "b k 2"]) -> Figure:
+def equivariance_arrows(images: np.ndarray, original: Float[Tensor, "b k 2"], returned: Float[Tensor, "b k 2"]
+                        ) -> Figure:
     """Keypoints of each image (dots), and those of its warped copy sent back by T (arrow heads): no arrow is no error.
 
     Args:

@@ -11,8 +11,8 @@ def setup() -> None:
     sns.set_theme(style="ticks", palette="deep", rc={
         "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "legend.frameon": False,
         "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
-        "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
-        "svg.fonttype": "path", "svg.hashsalt": "matlib"})
+        "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False,
+        "figure.constrained_layout.use": True, "svg.fonttype": "path", "svg.hashsalt": "matlib"})
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats

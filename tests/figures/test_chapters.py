@@ -35,7 +35,8 @@ def test_keypoints_in_the_images_frame_are_those_of_the_map_seen_from_the_image(
 
 
 def test_corners_of_the_frame_are_the_centres_of_the_corner_pixels():
-    np.testing.assert_allclose(images.to_pixels(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), (256, 128)), [[0, 0], [127, 255]])
+    corners = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    np.testing.assert_allclose(images.to_pixels(corners, (256, 128)), [[0, 0], [127, 255]])
 
 
 def test_a_jacobian_is_drawn_as_what_it_makes_of_a_circle():
@@ -91,14 +92,16 @@ def test_attention_that_is_shown_is_the_encoders(rng):
 def test_parts_are_named_by_what_they_mostly_lie_on():
     contents = torch.zeros(3, 14)
     contents[0, 0], contents[1, 2], contents[1, 1] = 1.0, 0.7, 0.3
-    assert parts.part_names(contents) == ["part 0, the background map: mostly background, 100%", "part 1: mostly torso, 70%",
+    assert parts.part_names(contents) == ["part 0, the background map: mostly background, 100%",
+                                          "part 1: mostly torso, 70%",
                                           "part 2: wins nowhere"]
 
 
 def test_the_part_view_needs_no_network_and_shows_the_winning_part(rng):
     maps = torch.zeros(1, 3, 4, 4)
     maps[:, 2] = 1.0
-    view = parts.part_viewer(torch.rand(1, 16, 16, 3, generator=rng).numpy(), maps, ["a", 'b "quoted" </script>', "c"], (1.0, 1.0))
+    names = ["a", 'b "quoted" </script>', "c"]
+    view = parts.part_viewer(torch.rand(1, 16, 16, 3, generator=rng).numpy(), maps, names, (1.0, 1.0))
     assert "http" not in view and view.count("</script>") == 1
     assert 'data-part="2"' in view and 'data-part="1"' not in view
     assert view == parts.part_viewer(torch.rand(1, 16, 16, 3, generator=rng.manual_seed(7)).numpy(), maps,

@@ -39,7 +39,8 @@ def test_figure_2_names_every_equation_of_the_objective():
 def test_the_introductions_picture_is_figure_2():
     """book/_static/figure2.svg, for the page that no kernel executes."""
     committed = Path(__file__).parents[2] / "book" / "_static" / "figure2.svg"
-    assert committed.read_text() == figures.figure2_svg(), "write it anew: python -m matlib.figures book/_static/figure2.svg"
+    assert committed.read_text() == figures.figure2_svg(), \
+        "write it anew: python -m matlib.figures book/_static/figure2.svg"
 
 
 def test_every_box_of_the_linked_figure_2_leads_to_a_page_of_the_book():

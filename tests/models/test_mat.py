@@ -71,7 +71,8 @@ def test_jacobians_start_at_the_identity():
 def _options():
     for name, kind in get_type_hints(ModelConfig).items():
         for value in get_args(kind):
-            if (name, value) not in {("architecture", "baseline"), ("architecture", "true_parts"), ("keypoints", "external")}:
+            if (name, value) not in {("architecture", "baseline"), ("architecture", "true_parts"),
+                                     ("keypoints", "external")}:
                 yield name, value
     yield from [("norm_first", False), ("embed_sigmoid", True), ("encoder_layers", 0), ("decoder_layers", 0)]
 

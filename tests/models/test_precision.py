@@ -1,4 +1,4 @@
-"""What must not change: under bfloat16 by more than its rounding, through a file not at all, nor with the image's size."""
+"""What must not change: under bfloat16 by more than its rounding; not at all through a file, or with image size."""
 
 import dataclasses
 
