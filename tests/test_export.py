@@ -11,15 +11,19 @@ from PIL import Image
 
 from matlib.checkpoints import model_state, save
 from matlib.config import RunConfig, profile
+from matlib.export import OPSET
 from matlib.extractor import Extractor
 from matlib.models import build_model
+from matlib.models.transformer import Attention
 
 
-@pytest.fixture(scope="module", params=["mat", "baseline"])
-def exported(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The full model on a trunk of two layers, its encoder left out: an export takes time by the layer."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("run")
-    config = profile("smoke").change({"model.architecture": request.param})
+    trunk = {"model.trunk": "alexnet", "model.trunk_cut": "features.2", "model.weights": "none"}
+    config = profile("smoke").change(trunk | {"model.output_stride": 8, "model.parts": 2, "model.encoder_layers": 0})
     save(folder / "checkpoint.pt", model_state(build_model(config.model, 3), config, 3))
     extractor = Extractor(folder, device="cpu")
     extractor.export(folder / "new" / "model.onnx")
@@ -52,6 +56,15 @@ def test_pictures_of_another_size_resized_by_pil(exported):
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     found = session(path).run(None, {"images": pixels[None]})[0]
     assert found @ extractor(image).numpy().T == pytest.approx(1, abs=1e-3)
+
+
+def test_attention_without_heads_goes_too(tmp_path):
+    torch.manual_seed(0)
+    attention, inputs = Attention(8, 1, 0.0, "plain").eval(), torch.randn(3, 2, 4, 8).unbind()
+    with torch.no_grad():
+        torch.onnx.export(attention, inputs, tmp_path / "a.onnx", opset_version=OPSET, dynamo=True, verbose=False)
+    found = session(tmp_path / "a.onnx").run(None, dict(zip(("query", "key", "value"), (t.numpy() for t in inputs))))[0]
+    np.testing.assert_allclose(found, attention(*inputs).numpy(), atol=1e-6)
 
 
 def test_the_file_is_one_and_says_what_it_is(exported):

@@ -36,7 +36,8 @@ class Attention(nn.Module):
                 value: Float[Tensor, "b n d"]) -> Float[Tensor, "b q d"]:
         if self.projected is not None:
             return self.projected(query, key, value, need_weights=False)[0]
-        return nn.functional.scaled_dot_product_attention(query, key, value)
+        query, key, value = (tensor[:, None] for tensor in (query, key, value))  # one head: ONNX's attention has heads
+        return nn.functional.scaled_dot_product_attention(query, key, value)[:, 0]
 
 
 class Residual(nn.Module):
