@@ -71,7 +71,8 @@ def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
     between the two images. See ``matlib.evaluation.keypoints``, ``.parts`` and ``.motion`` for the measures. A model
     without a keypoint branch has scores of parts alone.
 
-    Raises MatlibError for a model without parts of its own, and for images that are not rendered.
+    Raises MatlibError for a model without parts of its own or with outputs that are not finite, and for images that are
+    not rendered.
     """
     found = _find(model, samples, config, device, description)
     strata = strata_of(found.occlusion, OCCLUSION_EDGES)
@@ -125,6 +126,10 @@ def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device
         for name, values in (_outcome(output, batch, size, scale) | _labels(batch)).items():
             columns.setdefault(name, []).append(values)
     found = {name: torch.cat(values) for name, values in columns.items()}
+    bad = [name for name in ("part_maps", "positions", "jacobians") if name in found and not found[name].isfinite().all()]
+    if bad:
+        raise MatlibError(f"the model's {' and '.join(bad)} are not all finite: its training has diverged; train it anew "
+                          "with a lower train.lr")
     located = "positions" in found
     return _Found(
         tables=found["tables"].numpy(), stripes=found["stripes"].numpy(), part_maps=found["part_maps"],
@@ -168,7 +173,7 @@ def _joint_scores(predictions: np.ndarray, joints: np.ndarray, strata: np.ndarra
 def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
     """Mean end-point errors of the learned flow and of the yardsticks, over the points that both images show."""
     reference, source = motion.pair_images(found.identities)
-    errors: dict[str, list[Tensor]] = {name: [] for name in ("learned", *motion.YARDSTICKS)}
+    errors: dict[str, list[Tensor]] = {name: [] for name in ("learned", *motion.YARDSTICKS, "seen")}
     for a, b in zip(reference.split(_PAIRS), source.split(_PAIRS)):
         at, to = found.surface[a], found.surface[b]
         seen = (at[..., 2] == VISIBLE) & (to[..., 2] == VISIBLE)
@@ -177,7 +182,8 @@ def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
         predicted = {kind: motion.fitted_flow(at, to, seen, kind) for kind in motion.YARDSTICKS}
         predicted["learned"] = motion.follow_flow(flow, at, found.scale)
         for name, points in predicted.items():
-            errors[name].append(motion.end_point_errors(points, to, found.size).masked_fill(~seen, torch.nan))
+            errors[name].append(motion.end_point_errors(points, to, found.size))
+        errors["seen"].append(seen)
     table = {name: torch.cat(values).numpy() for name, values in errors.items()}
     turned = strata_of(turns(found.yaw[reference], found.yaw[source]), TURN_EDGES)
     hidden = strata_of(np.maximum(found.occlusion[reference], found.occlusion[source]), OCCLUSION_EDGES)
@@ -186,9 +192,10 @@ def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
 
 
 def _mean_errors(table: dict[str, np.ndarray]) -> dict[str, Any]:
-    points = int(np.isfinite(table["learned"]).sum())
-    means = {name: float(np.nanmean(errors)) if points else None for name, errors in table.items()}
-    return means | {"pairs": len(table["learned"]), "points": points}
+    """The mean of each column over the points that are ``seen``: the same ones for every flow."""
+    seen = table["seen"]
+    means = {name: float(errors[seen].mean()) if seen.any() else None for name, errors in table.items() if name != "seen"}
+    return means | {"pairs": len(seen), "points": int(seen.sum())}
 
 
 def _mean_errors_by(table: dict[str, np.ndarray], strata: np.ndarray, names: list[str]) -> dict[str, Any]:

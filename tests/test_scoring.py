@@ -117,6 +117,28 @@ def test_who_knows_the_truth_scores_full_marks(root):
     assert scores["yardsticks"]["parts"]["foreground_iou"] < 1
 
 
+def test_points_that_nobody_sees_move_no_mean(rng):
+    """Whatever a flow says of them, and also where a point is seen in no pair."""
+    table = {name: torch.rand(6, 4, generator=rng).numpy() for name in ("learned", "identity")}
+    table["seen"] = torch.rand(6, 4, generator=rng).numpy() < 0.5
+    table["seen"][:, 2] = False
+    means = scoring._mean_errors(table)
+    assert means["points"] == table["seen"].sum() and means["pairs"] == 6
+    for name in ("learned", "identity"):
+        total = sum(table[name][pair, point] for pair in range(6) for point in (0, 1, 3) if table["seen"][pair, point])
+        assert means[name] == pytest.approx(total / means["points"])
+        table[name][~table["seen"]] = np.nan
+    assert scoring._mean_errors(table) == means
+
+
+def test_a_model_that_diverged_is_not_scored(root):
+    samples = load_dataset("annyville-occluded", root).query
+    model = Seer(samples)
+    model.joints[0] = torch.full_like(model.joints[0], torch.inf)
+    with pytest.raises(MatlibError, match="diverged"):
+        scoring.score_model(model, samples, settings(root))
+
+
 def test_parts_alone_are_scored_alone(root):
     samples = load_dataset("annyville-occluded", root).query
     scores = scoring.score_model(Seer(samples, located=False), samples, settings(root))

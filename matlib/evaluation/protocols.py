@@ -52,7 +52,8 @@ def evaluate_single_shot(distances: Array, query_ids: Array, gallery_ids: Array,
         draws: how many galleries are drawn; in each every identity has one random image, and a query whose own
             identity's is from its camera another one of that identity. Or ``"each"``: nothing is random; the j-th image
             of each identity is a query and the i-th is in the gallery, for all (j, i): 25 draws on Partial-REID, as in
-            Zheng et al. (ICCV 2015).
+            Zheng et al. (ICCV 2015). A draw without any match (all from the queries' own cameras) is left out or, under
+            ``unmatched="zero"``, counts 0.
         seed: of the draws.
 
     Raises MatlibError as ``evaluate`` does, for fewer draws than 1 and, under ``"each"``, where the identities have
@@ -66,14 +67,26 @@ def evaluate_single_shot(distances: Array, query_ids: Array, gallery_ids: Array,
         raise MatlibError(why_unmatched(labels))
     options = {"max_rank": max_rank, "unmatched": unmatched}
     if draws == "each":
-        results = (evaluate(distances[np.ix_(queries, gallery)], labels.query_ids[queries], labels.gallery_ids[gallery],
-                            labels.query_cameras[queries], labels.gallery_cameras[gallery], **options)
-                   for queries in _each(labels.query_ids, "query") for gallery in _each(labels.gallery_ids, "gallery"))
+        results = [_evaluate_some(distances, labels, queries, gallery, **options)
+                   for queries in _each(labels.query_ids, "query") for gallery in _each(labels.gallery_ids, "gallery")]
+        results = [metrics for metrics in results if unmatched == "zero" or metrics.valid_queries.any()]
     else:
         generator = np.random.default_rng(seed)
         results = (_evaluate_draw(distances, labels, generator.permutation(len(labels.gallery_ids)), **options)
                    for _ in range(draws))
     return SingleShotMetrics(tuple(results))
+
+
+def _evaluate_some(distances: np.ndarray, labels: Labels, queries: Int64[np.ndarray, " c"],
+                   gallery: Int64[np.ndarray, " i"], *, max_rank: int, unmatched: str) -> RankingMetrics:
+    """The metrics of some queries in a part of the gallery; all 0 where none has a match there."""
+    some = Labels(labels.query_ids[queries], labels.gallery_ids[gallery], labels.query_cameras[queries],
+                  labels.gallery_cameras[gallery])
+    if has_match(some).any():
+        return evaluate(distances[np.ix_(queries, gallery)], *some, max_rank=max_rank, unmatched=unmatched)
+    nothing = np.zeros(0)
+    return RankingMetrics(np.zeros(max_rank), 0.0, 0.0, nothing, np.zeros(len(queries), bool), nothing.astype(np.int64),
+                          nothing, unmatched)
 
 
 def _evaluate_draw(distances: np.ndarray, labels: Labels, priority: Int64[np.ndarray, " g"], **options
