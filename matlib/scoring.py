@@ -2,20 +2,22 @@
 
     python -m matlib.scoring --run runs/laptop/full/seed0 --dataset annyville-occluded --root data
 
-The result is a record of its own beside the run's, with the run's configuration and provenance, and beside the trained
-network's scores those of the same network before training, and of keypoints and parts that are the same in every image.
+The result is a record of its own beside the run's, with the run's configuration and provenance. Beside the trained
+network's scores stand those of the same network before training, of keypoints and parts that are the same in every image,
+and of the true parts in cells of the same size: what its resolution allows.
 Needs scikit-learn and scipy (the ``book`` extra).
 """
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -23,7 +25,7 @@ from tqdm import tqdm
 from matlib.checkpoints import initial_model, load_model
 from matlib.config import RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, load_dataset
-from matlib.data.truth import HIDDEN, VISIBLE
+from matlib.data.truth import HIDDEN, NUM_PARTS, VISIBLE
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import motion
 from matlib.evaluation.keypoints import joint_errors, mean_joints, regress_joints, summarise_errors
@@ -36,8 +38,7 @@ from matlib.evaluation.strata import (
     turn_names,
     turns,
 )
-from matlib.geometry import Keypoints, receptive_field_scale, upsample
-from matlib.models import MATOutput
+from matlib.geometry import Keypoints, centroids, receptive_field_scale, upsample
 from matlib.testing import tested_record
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,16 @@ TRUTH = ("keypoints", "surface", "parts", "occluders", "yaw", "occlusion")
 _PAIRS = 256  # pairs of images whose flows are made at a time
 
 
+class _Answer(NamedTuple):
+    """What is said about a batch of images."""
+
+    part_maps: Float[Tensor, "b q h w"]
+    keypoints: Keypoints | None
+
+
 @dataclass
 class _Found:
-    """What a model says about n images, and what is true of them; on the CPU."""
+    """What is said about n images, and what is true of them; on the CPU."""
 
     tables: np.ndarray  # (n, K + 1, labels): pixels of each part on each true label
     stripes: np.ndarray  # the same for K horizontal stripes
@@ -74,12 +82,43 @@ def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
     Raises MatlibError for a model without parts of its own or with outputs that are not finite, and for images that are
     not rendered.
     """
-    found = _find(model, samples, config, device, description)
+    if getattr(model, "truth", ()):
+        raise MatlibError(f"{config.name} is given the truth: there is nothing that it has found")
+    model.eval().to(device)
+
+    def answer(batch: dict[str, Any]) -> _Answer:
+        output = model(batch["image"].to(device, memory_format=torch.channels_last))
+        if output.part_maps is None:
+            raise MatlibError(f"{config.name} has neither keypoints nor parts to score; score a run of the full model")
+        return _Answer(output.part_maps, output.keypoints)
+
+    return _score(_find(answer, samples, config, model.trunk.stride, description), config)
+
+
+def score_truth(samples: Sequence[Sample], config: RunConfig, description: str = "truth") -> dict[str, Any]:
+    """``score_model`` of the truth, as far as the cells of a configuration's maps can tell it: a ceiling.
+
+    The part maps are the shares of the visible true parts in each cell, the keypoints their centres, and the motion blends
+    the true parts' shifts, as Equation 7 does. Raises MatlibError for images that are not rendered.
+    """
+    stride = config.model.output_stride
+    cells = (-(-config.data.height // stride), -(-config.data.width // stride))
+    return _score(_find(lambda batch: _true_answer(batch["parts"], cells), samples, config, stride, description), config)
+
+
+def _true_answer(parts: UInt8[Tensor, "b height width"], cells: tuple[int, int]) -> _Answer:
+    labels = nn.functional.one_hot(parts.long(), NUM_PARTS + 1).movedim(-1, 1).float()
+    maps = nn.functional.adaptive_avg_pool2d(labels, cells)
+    positions = centroids(maps)
+    return _Answer(maps, Keypoints(positions, torch.eye(2).expand(*positions.shape[:2], 2, 2)))
+
+
+def _score(found: _Found, config: RunConfig) -> dict[str, Any]:
     strata = strata_of(found.occlusion, OCCLUSION_EDGES)
     identities = found.identities.numpy()
     joints = found.joints.numpy()
     scores: dict[str, Any] = {
-        "images": len(samples),
+        "images": len(joints),
         "parts": _by_occlusion(found.tables, strata, lambda tables: score_parts(tables.sum(axis=0))),
         "yardsticks": {
             "parts": _by_occlusion(found.stripes, strata, lambda tables: score_parts(tables.sum(axis=0))),
@@ -95,7 +134,8 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
     """The record of a run's scores on the query and gallery images of a rendered set: measured now or, for the same
     images, before.
 
-    Its ``scores`` are ``score_model``'s of the run's ``trained`` network and of the ``untrained`` one.
+    Its ``scores`` are ``score_model``'s of the run's ``trained`` network and of the ``untrained`` one, and ``score_truth``'s
+    as ``truth``.
 
     Raises MatlibError where the run or the set is missing or damaged, has no truth, or the run has no parts to score.
     """
@@ -104,26 +144,21 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
         samples = [*data.query, *data.gallery]
         scores = {name: score_model(network, samples, config, device, name)
                   for name, network in (("trained", model), ("untrained", initial_model(run)))}
-        return {"metrics": {}, "scores": scores}
+        return {"metrics": {}, "scores": scores | {"truth": score_truth(samples, config)}}
 
     return tested_record(Path(run), load_dataset(dataset, root), f"record-scores-{dataset}.json", measure)
 
 
 @torch.no_grad()
-def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device: torch.device | str,
+def _find(answer: Callable[[dict[str, Any]], _Answer], samples: Sequence[Sample], config: RunConfig, stride: int,
           description: str) -> _Found:
     size = (config.data.height, config.data.width)
     loader = DataLoader(ImageDataset(samples, size, truth=TRUTH), batch_size=64, num_workers=config.data.workers)
-    if getattr(model, "truth", ()):
-        raise MatlibError(f"{config.name} is given the truth: there is nothing that it has found")
-    model.eval().to(device)
     columns: dict[str, list[Tensor]] = {}
     for batch in tqdm(loader, desc=description, leave=False, disable=None):
-        output = model(batch["image"].to(device, memory_format=torch.channels_last))
-        if output.part_maps is None:
-            raise MatlibError(f"{config.name} has neither keypoints nor parts to score; score a run of the full model")
-        scale = receptive_field_scale(size, tuple(output.part_maps.shape[-2:]), model.trunk.stride)
-        for name, values in (_outcome(output, batch, size, scale) | _labels(batch)).items():
+        said = answer(batch)
+        scale = receptive_field_scale(size, tuple(said.part_maps.shape[-2:]), stride)
+        for name, values in (_outcome(said, batch, size, scale) | _labels(batch)).items():
             columns.setdefault(name, []).append(values)
     found = {name: torch.cat(values) for name, values in columns.items()}
     bad = [name for name in ("part_maps", "positions", "jacobians") if name in found and not found[name].isfinite().all()]
@@ -138,18 +173,18 @@ def _find(model: nn.Module, samples: Sequence[Sample], config: RunConfig, device
         yaw=found["yaw"].numpy(), identities=found["identity"], size=size)
 
 
-def _outcome(output: MATOutput, batch: dict[str, Any], size: tuple[int, int], scale: tuple[float, float]
+def _outcome(said: _Answer, batch: dict[str, Any], size: tuple[int, int], scale: tuple[float, float]
              ) -> dict[str, Tensor]:
-    """What is kept of the model's output on a batch."""
-    maps = output.part_maps.float().cpu()
+    """What is kept of an answer to a batch."""
+    maps = said.part_maps.float().cpu()
     count = maps.shape[1]
     truth = true_labels(batch["parts"], batch["occluders"])
     parts = upsample(maps, size, scale).argmax(dim=1)
     striped = stripes(count - 1, *size).expand_as(parts)
     kept = {"part_maps": maps, "tables": torch.from_numpy(count_pixels(parts, truth, count)),
             "stripes": torch.from_numpy(count_pixels(striped, truth, count))}
-    if output.keypoints is not None:
-        kept |= {name: getattr(output.keypoints, name).float().cpu() for name in ("positions", "jacobians")}
+    if said.keypoints is not None:
+        kept |= {name: getattr(said.keypoints, name).float().cpu() for name in ("positions", "jacobians")}
     return kept
 
 

@@ -162,15 +162,15 @@ SCORES = {
     "part IoU": ("parts", "matched_iou", "mean"),
     "body IoU": ("parts", "foreground_iou"),
 }
-TRAINED, UNTRAINED, FIXED = "trained", "untrained", "fixed"
+TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
 
 
 def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
 
-    ``network`` is ``trained``, ``untrained`` (the same one before training) or ``fixed`` (keypoints and parts that
-    are the same in every image: the mean pose, horizontal stripes, no motion). A run that lies in several folders
-    counts once, as in ``load_records``.
+    ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are the
+    same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's own
+    cells). A run that lies in several folders counts once, as in ``load_records``.
     """
     rows = []
     for record in find_records(*folders):
@@ -199,12 +199,13 @@ def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
 
 
 def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """What each row's networks found, mean and standard deviation over seeds; the last two lines are the first row's
-    networks before training, and answers that are the same in every image."""
+    """What each row's networks found, mean and standard deviation over seeds; the last lines are the first row's networks
+    before training, answers that are the same in every image, and the true parts."""
     scored = [row for row in rows if row.name in set(frame["name"])]
     lines = [(row.label, row.name, TRAINED) for row in scored]
     lines += [("before training", row.name, UNTRAINED) for row in scored[:1]]
     lines += [("the same in every image", row.name, FIXED) for row in scored[:1]]
+    lines += [("the true parts, in its cells", row.name, TRUTH) for row in scored[:1]]
     table = {label: frame[(frame["name"] == name) & (frame["network"] == network)] for label, name, network in lines}
     return pd.DataFrame.from_dict(
         {label: {title: spread(own[title].dropna()).replace(" ", "") for title in SCORES} | {"n": len(own)}

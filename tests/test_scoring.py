@@ -139,6 +139,17 @@ def test_a_model_that_diverged_is_not_scored(root):
         scoring.score_model(model, samples, settings(root))
 
 
+def test_the_truth_is_a_ceiling_that_comes_down_with_the_size_of_the_cells(root):
+    data = load_dataset("annyville-occluded", root)
+    samples = [*data.query, *data.gallery]
+    fine, coarse = (scoring.score_truth(samples, settings(root).change({"model.output_stride": stride}))
+                    for stride in (1, 8))
+    assert fine["parts"]["all"] == pytest.approx({"purity": 1, "nmi": 1, "ari": 1})
+    assert 0 < coarse["parts"]["all"]["nmi"] < 1 and coarse["parts"]["foreground_iou"] < 1
+    assert fine["yardsticks"]["keypoints"] == coarse["yardsticks"]["keypoints"]
+    assert fine["motion"]["learned"] < fine["motion"]["identity"]
+
+
 def test_parts_alone_are_scored_alone(root):
     samples = load_dataset("annyville-occluded", root).query
     scores = scoring.score_model(Seer(samples, located=False), samples, settings(root))
@@ -158,7 +169,7 @@ def run(root, tmp_path):
 
 def test_a_run_is_scored_once(root, run, monkeypatch, caplog):
     record = scoring.score_run(run, "annyville-occluded", root)
-    assert set(record["scores"]) == {"trained", "untrained"} and record["metrics"] == {}
+    assert set(record["scores"]) == {"trained", "untrained", "truth"} and record["metrics"] == {}
     assert record["scores"]["trained"]["parts"] != record["scores"]["untrained"]["parts"]
     assert record["scores"]["trained"]["yardsticks"] == record["scores"]["untrained"]["yardsticks"]
     assert record["tested"]["name"] == "annyville-occluded"
