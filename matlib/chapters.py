@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from matlib.ablations import row_config
 from matlib.checkpoints import CHECKPOINT, load_model
 from matlib.config import RunConfig
-from matlib.data import ReIDDataset, Sample, Truth
+from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
+from matlib.errors import MatlibError
 from matlib.models import build_model
 
 
@@ -37,10 +38,13 @@ class Network:
                         "numbers of the learned keypoints, parts and motions show a random start.")
 
 
-def load_network(run: Path | str, profile: str = "laptop") -> Network:
+def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoints") -> Network:
     """The trained model of a run and its untrained twin; where there is no such run, the profile's full row untrained.
 
-    Raises MatlibError where there is a checkpoint that cannot be read.
+    Args:
+        needs: what a page shows of the network: its ``keypoints``, or ``parts`` alone.
+
+    Raises MatlibError where there is a checkpoint that cannot be read, and for a run whose network lacks what is needed.
     """
     trained = (Path(run) / CHECKPOINT).exists()
     if trained:
@@ -48,9 +52,23 @@ def load_network(run: Path | str, profile: str = "laptop") -> Network:
         identities = model.global_head.classifier.out_features
     else:
         config, identities = row_config("full", profile), 2
+    if config.model.architecture != "mat" or (needs == "keypoints" and config.model.keypoints == "external"):
+        branch = "keypoint" if config.model.architecture == "mat" else "part"
+        raise MatlibError(f"the run {run} (row {config.name}) has no {branch} branch, which this page looks at; give it a "
+                          "run of another row, such as full")
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
     return Network(model if trained else untrained, untrained, config, trained)
+
+
+def external_joints(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> Float[Tensor, "b 17 3"] | None:
+    """The joints that the network is given in training with these images of a set; None if it finds its own keypoints."""
+    config = network.config
+    if config.model.keypoints == "self":
+        return None
+    source = joint_source(config.data.joints, data, config.seed)
+    return torch.stack([item["joints"] for item in
+                        ImageDataset(samples, (config.data.height, config.data.width), joints=source.joints)])
 
 
 def show_source(*functions: Callable[..., Any]) -> Markdown:

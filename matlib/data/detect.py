@@ -3,8 +3,8 @@
     python -m matlib.data.detect --dataset occluded_duke --root data
 
 The detector is torchvision's Keypoint R-CNN (He et al., ICCV 2017), trained on COCO. What it finds is kept in a file
-beside the set (``matlib.data.joint_cache``), which ``data.joints=cache`` reads. An interrupted run goes on when the same
-command is given again.
+beside the set (``matlib.data.joint_cache``), which ``data.joints=cache`` reads. An interrupted run goes on when the
+same command is given again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ THRESHOLD = 2.0
 LEAST_PERSON = 0.5
 """Of a person's score, a probability."""
 SIDES = (320, 640)
-"""Images are resized until the short side has so many pixels, or the long one: pedestrians fill theirs, COCO's do not."""
+"""Images are resized until the short side has so many pixels, or the long one; a pedestrian fills the image."""
 SAVE_EVERY = 200
 """Images between two savings."""
 
@@ -54,8 +54,8 @@ def load_detector(weights: Path | None = None) -> nn.Module:
         raise MatlibError(f"there is no file of weights at {weights}") from None
     except (URLError, OSError, RuntimeError) as error:
         if weights is None:
-            raise MatlibError(f"the weights of {DETECTOR} could not be downloaded ({error}): fetch {published.url} where "
-                              "there is a network, and name the file with --weights") from None
+            raise MatlibError(f"the weights of {DETECTOR} could not be downloaded ({error}): fetch {published.url} "
+                              "where there is a network, and name the file with --weights") from None
         raise MatlibError(f"{weights} is not a file of weights ({type(error).__name__})") from None
     except Exception as error:  # torch.load raises whatever its zip reader or unpickler meets
         raise MatlibError(f"{weights} is not a file of weights ({type(error).__name__})") from None
@@ -123,9 +123,9 @@ def _scaled(sample: Sample) -> Float[Tensor, "3 h w"]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m matlib.data.detect", description="Find people's joints in a set.")
     parser.add_argument("--dataset", required=True, help=f"one of {', '.join(dataset_names())}")
-    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
-    parser.add_argument("--weights", type=Path, help="file of the detector's weights; default torchvision's, downloaded")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default cuda if there")
+    parser.add_argument("--root", type=Path, default=Path("data"), help="folder of the data sets; default data")
+    parser.add_argument("--weights", type=Path, help="file of the detector's weights; default torchvision's")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default cuda")
     parser.add_argument("--batch", type=int, default=8, help="images at a time; default 8")
     arguments = parser.parse_args(argv)
     dataset = load_dataset(arguments.dataset, arguments.root)

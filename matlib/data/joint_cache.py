@@ -41,7 +41,7 @@ class Detections:
     images: dict[str, list[list[float | int]] | None] = field(default_factory=dict)
 
     def joints(self, sample: Sample) -> Float[Tensor, "17 3"]:
-        """An image's joints as of ``Truth.keypoints``, 2 where detected, else 0. Raises MatlibError for one not there."""
+        """An image's joints as of ``Truth.keypoints``, 2 where detected, else 0. MatlibError for one that is not there."""
         name = image_name(sample.path, self.dataset.root)
         if name not in self.images:
             raise MatlibError(f"{cache_path(self.dataset)} says nothing about {name}: run "
@@ -86,8 +86,8 @@ def read_cache(dataset: ReIDDataset) -> Detections:
                 raise ValueError(f"{name} has not 17 joints of 3 numbers")
         return detections
     except FileNotFoundError:
-        raise MatlibError(f"there is no {path}: run `{detection_command(dataset)}`, or write it from another detector's "
-                          "results as matlib/data/joint_cache.py says") from None
+        raise MatlibError(f"there is no {path}: run `{detection_command(dataset)}`, or write it from another "
+                          "detector's results as matlib/data/joint_cache.py says") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MatlibError(f"{path} is damaged ({error}); delete it and run `{detection_command(dataset)}`") from None
 

@@ -9,8 +9,13 @@ import torch
 
 matplotlib.use("Agg")
 
-from matlib import chapters, figures
+from builders import write_annyville
+
+from matlib import chapters, checkpoints, figures
+from matlib.ablations import row_config
 from matlib.config import profile
+from matlib.data import ImageDataset, load_dataset
+from matlib.errors import MatlibError
 from matlib.figures import features, images, keypoints, motion, objective, parts, splines
 from matlib.geometry import Keypoints, ThinPlateSpline, coordinate_grid
 from matlib.models import build_model
@@ -125,3 +130,26 @@ def test_soft_margin_at_no_difference_is_ln_2():
     axes = objective.soft_margin(2.0).axes
     x, y = axes[0].lines[0].get_xydata().T
     assert np.interp(0.0, x, y) == pytest.approx(math.log(2), abs=1e-3)
+
+
+def saved(tmp_path, row):
+    config = row_config(row, "smoke", 0, {"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4})
+    checkpoints.save(tmp_path / checkpoints.CHECKPOINT, checkpoints.model_state(build_model(config.model, 2), config, 2))
+    return tmp_path
+
+
+@pytest.mark.parametrize("row, needs, branch", [("pretrained_keypoints", "keypoints", "keypoint"), ("baseline", "parts", "part")])
+def test_a_run_without_what_a_page_shows_is_refused_in_a_sentence(tmp_path, row, needs, branch):
+    with pytest.raises(MatlibError, match=f"row {row}. has no {branch} branch"):
+        chapters.load_network(saved(tmp_path, row), needs=needs)
+
+
+def test_a_network_without_keypoints_of_its_own_is_given_those_of_its_training(tmp_path):
+    write_annyville(tmp_path)
+    data = load_dataset("annyville-occluded", tmp_path)
+    network = chapters.load_network(saved(tmp_path, "pretrained_keypoints"), needs="parts")
+    joints = chapters.external_joints(network, data, data.train)
+    true = torch.stack([item["keypoints"] for item in ImageDataset(data.train, (64, 32), truth=("keypoints",))])
+    assert joints.shape == true.shape == (2, 17, 3)
+    assert 0 < (joints - true)[..., :2].abs().median() < 0.2  # noisy
+    assert chapters.external_joints(chapters.load_network(tmp_path / "nothing", "smoke"), data, data.train) is None
