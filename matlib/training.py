@@ -16,14 +16,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader
@@ -38,6 +36,7 @@ from matlib.diagnostics import collapses, diagnose, gradient_norms
 from matlib.distributed import synchronise_batch_norm
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import evaluate_model
+from matlib.folders import alone
 from matlib.models import build_model
 from matlib.objective import Objective
 
@@ -66,7 +65,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
                               kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
-    with _alone(out) if accelerator.is_main_process else nullcontext():
+    with alone(out, "training") if accelerator.is_main_process else nullcontext():
         run = _Run(config, data, accelerator, out)
         run.resume()
         for epoch in range(len(run.history), config.train.epochs):
@@ -74,23 +73,6 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         record = run.finish()
     accelerator.end_training()
     return record
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold ``out`` for this training; the lock goes with the process, however it ends."""
-    lock = FileLock(out / ".lock")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise MatlibError(f"another training is writing into {out}; wait for it, or choose another --out") from None
-    except OSError as error:
-        raise MatlibError(f"cannot write into {out} ({error.strerror or error}); choose another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Run:
