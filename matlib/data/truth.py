@@ -61,6 +61,7 @@ class Truth:
             self.occlusion = float(label["occlusion"])
             self.occluder: str | None = label["occluder"]
             self.yaw = float(label["yaw"])
+            _check_ranges(keypoints, self.occlusion, self.yaw)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise MatlibError(
                 f"{_labels_path(split)} is damaged at {sample.path.name}; render the set again ({error})"
@@ -116,6 +117,16 @@ class Truth:
     def occluders(self) -> Bool[Tensor, "h w"]:
         """``occluders_of`` the mask."""
         return occluders_of(self.labels)
+
+
+def _check_ranges(keypoints: Float[Tensor, "17 3"], occlusion: float, yaw: float) -> None:
+    """Raise ValueError for numbers that no picture has."""
+    if not 0 <= occlusion <= 1:
+        raise ValueError(f"the occlusion is {occlusion}, not between 0 and 1")
+    if not -180 <= yaw <= 180:
+        raise ValueError(f"the yaw is {yaw}, not between -180 and 180")
+    if not keypoints.isfinite().all():
+        raise ValueError("a keypoint is not finite")
 
 
 def split_folder(image: Path) -> Path:

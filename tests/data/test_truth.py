@@ -1,5 +1,7 @@
 """The labels of rendered sets."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,19 @@ def test_missing_labels_are_told(tmp_path):
             Truth(sample)
     labels.unlink()
     with pytest.raises(MatlibError, match="only rendered"):
+        Truth(sample)
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("yaw", float("nan")), ("yaw", 181.0), ("occlusion", -0.01), ("occlusion", 1.2), ("occlusion", float("nan")),
+    ("keypoints", [[float("inf"), 0.0, 2]] * 17)])
+def test_numbers_that_no_picture_has_are_told(tmp_path, key, value):
+    labels = write_annyville(tmp_path) / "truth" / "query.json"
+    sample = load_dataset("annyville-occluded", tmp_path).query[0]
+    rows = json.loads(labels.read_text())
+    rows[sample.path.name][key] = value
+    labels.write_text(json.dumps(rows))
+    with pytest.raises(MatlibError, match=f"{labels} is damaged at {sample.path.name}; .*{key.removesuffix('s')}"):
         Truth(sample)
 
 
