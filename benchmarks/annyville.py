@@ -26,10 +26,10 @@ from PIL import Image
 
 from matlib.annyville.background import render_background
 from matlib.annyville.camera import CAMERAS
-from matlib.annyville.crowd import PASSERS_BY, Town
+from matlib.annyville.crowd import PASSERS_BY, Town, make_resident
 from matlib.annyville.plan import Item, check_preset, person_seed, picture_seed, plan_items
 from matlib.annyville.render import render_picture
-from matlib.annyville.wardrobe import Person, make_person
+from matlib.annyville.wardrobe import LIKENESS, Person
 
 PRESET = check_preset("small")
 PROTOCOLS = ("holistic", "occluded")
@@ -62,7 +62,7 @@ def _view(camera: int) -> np.ndarray:
 
 @cache
 def _person(protocol: str, key: int) -> Person:
-    return make_person(np.random.default_rng(person_seed(0, protocol, key)))
+    return make_resident(key, np.random.default_rng(person_seed(0, protocol, key)), LIKENESS)
 
 
 def _set_up(protocol: str) -> None:

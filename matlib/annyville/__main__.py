@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
-from matlib.errors import MatlibError
+from matlib.errors import command_line
 
 from . import PRESETS, PROTOCOLS, generate
 from .wardrobe import LIKENESS
+
+log = logging.getLogger(__name__)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -41,24 +42,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the sets that the command line asks for; returns the exit status."""
+def main(arguments: list[str] | None = None) -> None:
+    """Write the sets that the command line asks for."""
     args = _parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
-        knobs = {"camera_spread": args.camera_spread, "likeness": args.likeness}
-        folders = [generate(p, args.preset, args.seed, args.out, args.workers, **knobs) for p in protocols]
-    except MatlibError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        return 130
+    protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
+    knobs = {"camera_spread": args.camera_spread, "likeness": args.likeness}
+    folders = [generate(p, args.preset, args.seed, args.out, args.workers, **knobs) for p in protocols]
     for folder in folders:
-        print(f"{folder} is ready")
-    return 0
+        log.info("%s is ready", folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line(main)

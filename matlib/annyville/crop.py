@@ -89,13 +89,20 @@ def rasterize_mesh(mesh: Mesh, camera: Camera, crop: Crop) -> Fragments:
     )
 
 
-def cut_background(background: UInt8[np.ndarray, "h w 3"], crop: Crop) -> Image.Image:
-    """The crop's part of the empty view, at the crop's size; beyond the frame its edge is repeated."""
+def cut_background(background: UInt8[np.ndarray, "h w 4"], crop: Crop) -> tuple[Image.Image, Image.Image]:
+    """The crop's part of the empty view, colours and plants, at the crop's size; beyond the frame its edge is
+    repeated."""
     scale = background.shape[0] / FRAME_HEIGHT
     x0, y0, x1, y1 = scale * np.array([crop.left, crop.top, crop.right, crop.bottom])
     first_row, first_column = int(np.floor(y0)) - 1, int(np.floor(x0)) - 1
     rows = np.clip(np.arange(first_row, int(np.ceil(y1)) + 2), 0, background.shape[0] - 1)
     columns = np.clip(np.arange(first_column, int(np.ceil(x1)) + 2), 0, background.shape[1] - 1)
-    piece = Image.fromarray(background[rows[:, None], columns])
+    piece = background[rows[:, None], columns]
     corners = (x0 - first_column, y0 - first_row, x1 - first_column, y1 - first_row)
-    return piece.resize((crop.width, crop.height), Image.Resampling.BILINEAR, box=corners)
+    colours, plants = (
+        Image.fromarray(np.ascontiguousarray(channels)).resize(
+            (crop.width, crop.height), Image.Resampling.BILINEAR, box=corners
+        )
+        for channels in (piece[..., :3], piece[..., 3])
+    )
+    return colours, plants

@@ -13,9 +13,11 @@ from .camera import FRAME_WIDTH, Camera
 from .mesh import Mesh, join
 from .occluders import BUILDERS, umbrella
 from .pose import Pose, rz
-from .wardrobe import Person, Posed
+from .season import Season
+from .wardrobe import Person, Posed, make_person
 
 PASSERS_BY = 64  # persons who only walk past or stand in the way
+CHILDREN = 16  # little ones, who are led by the hand
 OCCLUDER_KINDS = (
     "person",
     "group",
@@ -46,6 +48,12 @@ class Town:
         cameras: tuple[Camera, ...],
     ) -> None:
         self.background, self.person, self.cameras = background, person, cameras
+
+
+def make_resident(key: int, rng: np.random.Generator, likeness: float) -> Person:
+    """The person with a number: -1 to -PASSERS_BY are passers-by, the CHILDREN next below little ones, all others
+    identities."""
+    return make_person(rng, likeness=likeness, little=-PASSERS_BY - CHILDREN <= key < -PASSERS_BY)
 
 
 def draw_place(camera: Camera, rng: np.random.Generator) -> Float[np.ndarray, "3"]:
@@ -100,8 +108,10 @@ def _people(kind: str, town: Town, rng: np.random.Generator, heading: float, tar
     return posed.mesh
 
 
-def draw_occluder(kind: str, town: Town, rng: np.random.Generator, heading: float, target: Person) -> Mesh:
-    """One of OCCLUDER_KINDS at the origin; people walk toward `heading`."""
+def draw_occluder(
+    kind: str, town: Town, rng: np.random.Generator, heading: float, target: Person, season: Season
+) -> Mesh:
+    """One of OCCLUDER_KINDS at the origin, plants as in `season`; people walk toward `heading`."""
     if kind in ("person", "group", "umbrella"):
         return _people(kind, town, rng, heading, target)
     yaw = {
@@ -110,15 +120,16 @@ def draw_occluder(kind: str, town: Town, rng: np.random.Generator, heading: floa
         "barrier": rng.normal(0, 14),
         "sign": rng.normal(0, 25),
     }
-    return BUILDERS[kind](rng).moved(rz(float(yaw.get(kind, rng.uniform(0, 360)))), np.zeros(3))
+    return season.dressed(BUILDERS[kind](rng)).moved(rz(float(yaw.get(kind, rng.uniform(0, 360)))), np.zeros(3))
 
 
 def draw_bystanders(
-    town: Town, camera: Camera, at: np.ndarray, heading: float, rng: np.random.Generator
+    town: Town, camera: Camera, at: np.ndarray, heading: float, rng: np.random.Generator, companion: float
 ) -> list[Mesh]:
-    """Who else is near: sometimes a companion at the target's side, and passers-by behind, most partly in the crop."""
+    """Who else is near: with the probability `companion` somebody at the target's side, and passers-by behind, most
+    partly in the crop."""
     out = []
-    if rng.random() < COMPANION:
+    if rng.random() < companion:
         person = stranger(town, rng)
         side = float(rng.choice([-1, 1]) * rng.uniform(0.55, 0.8))
         spot = at + rz(heading) @ np.array([side, rng.uniform(-0.25, 0.25), 0])

@@ -21,6 +21,7 @@ class Layer:
     part: int = 0
     folds: float = 0.0  # strength of cloth folds in the shading
     gloss: float = 0.0
+    plant: float = 0.0  # how far it follows the seasons, 0..1; see `season`
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .mesh import Layer, Mesh, box, grid_surface, join, lathe, superquadric
 from .pose import rz
+from .season import DECIDUOUS, EVERGREEN
 from .textures import linear, mix, noise3, wave
 
 
@@ -168,21 +169,23 @@ def _bark(p, u, offset):
     return mix(linear((52, 42, 33)), linear((112, 98, 82)), ridge)
 
 
-def _leaves(light: tuple[int, int, int], dark: tuple[int, int, int]) -> Callable:
+def _leaves(kind: int) -> Layer:
+    """Foliage of one of GREENS, as in summer."""
+    light, dark, plant = GREENS[kind]
     a, b = linear(dark), linear(light)
 
     def material(p, u, offset):
         t = np.clip(1.7 * noise3(p * 24) * noise3(p * 9 + 3) + 0.25 * noise3(p * 60), 0, 1)
         return mix(a, b, t)
 
-    return material
+    return Layer(material, plant=plant)
 
 
 GREENS = [
-    ((96, 132, 58), (24, 44, 20)),
-    ((70, 112, 60), (18, 38, 24)),
-    ((128, 140, 66), (40, 52, 24)),
-    ((140, 110, 52), (60, 44, 22)),
+    ((96, 132, 58), (24, 44, 20), DECIDUOUS),
+    ((70, 112, 60), (18, 38, 24), EVERGREEN),
+    ((128, 140, 66), (40, 52, 24), DECIDUOUS),
+    ((140, 110, 52), (60, 44, 22), DECIDUOUS),
 ]
 
 
@@ -224,7 +227,7 @@ def tree(rng: np.random.Generator) -> Mesh:
         Layer(_bark),
         wrap=True,
     )
-    crown = Layer(_leaves(*GREENS[rng.integers(4)]))
+    crown = _leaves(int(rng.integers(4)))
     balls = [
         _at(
             _blob((1.7, 1.7, 1.3), crown, rng, 0.28),
@@ -239,7 +242,7 @@ def tree(rng: np.random.Generator) -> Mesh:
 
 def bush(rng: np.random.Generator) -> Mesh:
     """Leafy balls, 0.7-1.2 m high."""
-    layer = Layer(_leaves(*GREENS[rng.integers(3)]))
+    layer = _leaves(int(rng.integers(3)))
     high = float(rng.uniform(0.75, 1.2))
     parts = [_at(_blob((1.1, 0.8, 1.25 * high), layer, rng, 0.3), 0, 0, 0.45 * high)]
     for _ in range(2):

@@ -21,7 +21,7 @@ ANKLE = np.array([0.0, -4.0, 5.0, 10.0, -14.0, -6.0, 0.0, 2.0])
 
 ARMS = (
     "swing", "hang", "phone", "pocket", "carry", "call", "strap", "folded", "back", "hip", "jog", "trolley", "push",
-    "cane",
+    "cane", "reach",
 )  # fmt: skip
 
 
@@ -45,6 +45,10 @@ class Pose:
     swing: float = 1.0  # of the arms, against the usual
     change: str = ""  # how the clothes are worn, see `Outfit.changed`
     prop: str = "none"  # what is pushed, pulled or carried
+    reach: tuple[float, float, float] = (0.0, 0.0, 0.0)  # an arm called "reach": its hand from its shoulder, metres
+
+
+HAND = 1.35  # the middle of a hand lies beyond the wrist: this many forearms from the elbow
 
 
 def _cycle(knots: np.ndarray, phase: float) -> float:
@@ -132,6 +136,25 @@ def _legs(pose: Pose, side: int) -> tuple[np.ndarray, np.ndarray, float]:
     return _direction(hip, splay, side), _direction(hip - knee, splay - 1, side), hip - knee + ankle
 
 
+def reach_directions(
+    upper: float, fore: float, target: Float[np.ndarray, "3"], side: int
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """Directions of upper arm and forearm that bring the hand's middle to `target` from the shoulder.
+
+    upper, fore: lengths to the elbow and from there to the wrist. The law of cosines gives the shoulder's angle in the
+    plane through the target and a point behind, below and outside the shoulder, where elbows go. A target out of reach
+    is approached as far as the arm goes.
+    """
+    hand = HAND * fore
+    length = float(np.clip(np.linalg.norm(target), abs(upper - hand) + 1e-3, 0.995 * (upper + hand)))
+    along = target / np.linalg.norm(target)
+    elbow = np.array([0.5 * side, 0.6, -1.0])
+    aside = elbow - (elbow @ along) * along
+    cosine = (upper**2 + length**2 - hand**2) / (2 * upper * length)
+    first = cosine * along + math.sqrt(max(0.0, 1 - cosine**2)) * aside / np.linalg.norm(aside)
+    return first, length * along - upper * first
+
+
 def pose_bones(
     body: BakedBody, heads: Float[np.ndarray, "b 3"], pose: Pose
 ) -> tuple[Float[np.ndarray, "b 3 3"], Float[np.ndarray, "b 3"]]:
@@ -151,10 +174,15 @@ def pose_bones(
     rotation["head"] = rz(pose.twist + pose.head_yaw) @ _rx(0.6 * pose.lean + 0.3 * pose.stoop + pose.head_pitch)
     for letter, side in (("L", 1), ("R", -1)):
         chest = rotation["chest"]
-        upper, fore = _arm(pose.left_arm if side > 0 else pose.right_arm, pose, side)
         rotation[f"clavicle.{letter}"] = chest
         rest_upper = at[f"forearm.{letter}"] - at[f"upperarm.{letter}"]
         rest_fore = at[f"hand.{letter}"] - at[f"forearm.{letter}"]
+        arm = pose.left_arm if side > 0 else pose.right_arm
+        if arm == "reach":
+            lengths = float(np.linalg.norm(rest_upper)), float(np.linalg.norm(rest_fore))
+            upper, fore = reach_directions(*lengths, chest.T @ np.array(pose.reach), side)
+        else:
+            upper, fore = _arm(arm, pose, side)
         first = between(rest_upper, upper)
         rotation[f"upperarm.{letter}"] = chest @ first
         rotation[f"forearm.{letter}"] = chest @ between(first @ rest_fore, fore) @ first

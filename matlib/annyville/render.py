@@ -12,6 +12,7 @@ from .camera import Camera
 from .crop import Crop, cut_background
 from .crowd import Town
 from .labels import label_parts
+from .season import Season, draw_season
 from .sensor import degrade, expose
 from .shading import shade
 from .shadows import cast_shadows
@@ -54,6 +55,19 @@ def _keypoint_truth(
     for k in np.flatnonzero((j >= 0) & (j < crop.width) & (i >= 0) & (i < crop.height)):
         truth[k, 2] = 2 if nearest[i[k], j[k]] > depth[k] - KEYPOINT_TOLERANCE else 1
     return truth
+
+
+def _empty_view(
+    background: UInt8[np.ndarray, "h w 4"], crop: Crop, season: Season, tint: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "3 n"]:
+    """Linear colour of the view without people in it, in a season and in the light of a moment."""
+    empty, plant = (np.asarray(image) for image in cut_background(background, crop))
+    empty = empty.reshape(-1, 3)
+    light = np.stack([np.take(LINEAR * np.float32(tint[c]), empty[:, c]) for c in range(3)])
+    green = np.flatnonzero(plant) if season.share else ()
+    if len(green):
+        light[:, green] = season.turned(light[:, green], plant.ravel()[green] / np.float32(255))
+    return light
 
 
 def _paint(
@@ -127,14 +141,14 @@ def render_picture(
     """
     camera = town.cameras[camera_index]
     size = (round(SUPERSAMPLING * height), round(SUPERSAMPLING * width))
-    tries = (try_shot(town, identity, camera, rng, size, occluded, bad_box) for _ in range(200))
+    season = draw_season(town.person(identity).outfit.season, rng)
+    tries = (try_shot(town, identity, camera, season, rng, size, occluded, bad_box) for _ in range(200))
     shot = next((s for s in tries if s is not None), None)
     if shot is None:
         raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} in 200 draws")
     crop, found = shot.view.crop, shot.found
     lit, tint = moment(camera, rng)
-    empty = np.asarray(cut_background(town.background(camera_index), crop)).reshape(-1, 3)
-    light = np.stack([np.take(LINEAR * np.float32(tint[c]), empty[:, c]) for c in range(3)])
+    light = _empty_view(town.background(camera_index), crop, season, tint)
     image, parts, places = _paint(shot, lit, light, rng)
     mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
     shape = (crop.height, crop.width)

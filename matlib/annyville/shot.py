@@ -10,10 +10,23 @@ from PIL import Image, ImageFilter
 
 from .behaviour import draw_pose
 from .camera import FRAME_HEIGHT, FRAME_WIDTH, Camera
+from .child import draw_led, hold_hands
 from .crop import Crop, draw_box, rasterize_mesh, spoil_box
-from .crowd import OCCLUDER_KINDS, OCCLUDER_ODDS, Town, draw_bystanders, draw_heading, draw_occluder, draw_place, stand
+from .crowd import (
+    COMPANION,
+    OCCLUDER_KINDS,
+    OCCLUDER_ODDS,
+    Town,
+    draw_bystanders,
+    draw_heading,
+    draw_occluder,
+    draw_place,
+    stand,
+)
 from .mesh import Mesh, join
+from .pose import rz
 from .raster import Fragments
+from .season import Season
 from .wardrobe import Person, Posed
 
 MIN_OCCLUSION, MAX_OCCLUSION = 0.2, 0.7
@@ -26,6 +39,7 @@ class View:
 
     town: Town
     camera: Camera
+    season: Season
     crop: Crop
     at: np.ndarray
     whole: np.ndarray
@@ -112,7 +126,7 @@ def _place_occluder(
     town, camera, crop, at = view.town, view.camera, view.crop, view.at
     kind = str(rng.choice(OCCLUDER_KINDS, p=OCCLUDER_ODDS / OCCLUDER_ODDS.sum()))
     wanted = float(rng.uniform(0.24, 0.64))
-    mesh = draw_occluder(kind, town, rng, draw_heading(camera, rng), person)
+    mesh = draw_occluder(kind, town, rng, draw_heading(camera, rng), person, view.season)
     radius = float(-mesh.points[:, 1].min()), float(mesh.points[:, 1].max())
     gap = radius[1] + float(rng.uniform(0.25, 0.9)) if kind != "person" else float(rng.uniform(0.4, 1.1))
     toward = -at / np.linalg.norm(at)
@@ -140,8 +154,15 @@ def _look(view: View, others: list[Mesh], placed: tuple[str, Mesh] | None) -> Ot
     )
 
 
-def _occlude(view: View, person: Person, others: list[Mesh], rng: np.random.Generator) -> Others | None:
-    """Up to six tries at an occluder that hides 20 to 70 % of the target."""
+def _occlude(
+    view: View, person: Person, others: list[Mesh], child: Mesh | None, rng: np.random.Generator
+) -> Others | None:
+    """The child that is led, if it hides 20 to 70 % of the target; else up to six tries at an occluder that does."""
+    if child is not None:
+        found = _look(view, others, ("child", child))
+        if MIN_OCCLUSION <= found.occlusion <= MAX_OCCLUSION:
+            return found
+        others = [*others, child]
     target = view.whole.reshape(view.crop.height, view.crop.width)[2::4, 2::4]
     for _ in range(6):
         placed = _place_occluder(view, person, target, rng)
@@ -157,6 +178,7 @@ def try_shot(
     town: Town,
     identity: int,
     camera: Camera,
+    season: Season,
     rng: np.random.Generator,
     size: tuple[int, int],
     occluded: bool,
@@ -166,7 +188,10 @@ def try_shot(
     as wanted."""
     person = town.person(identity)
     at, heading = draw_place(camera, rng), draw_heading(camera, rng)
-    posed = stand(person, draw_pose(person, rng), heading, at)
+    pose = draw_pose(person, rng)
+    before = 1 if (rz(heading) @ np.array([1.0, 0, 0])) @ at < 0 else -1  # the side that the camera sees first
+    led = draw_led(town, person, pose, rng, before if occluded else 0)
+    posed = stand(person, pose if led is None else led.pose, heading, at)
     frame_xy, _ = camera.project(posed.mesh.points)
     box = draw_box(frame_xy[: posed.own], *size, rng)
     if bad_box:
@@ -178,9 +203,15 @@ def try_shot(
     whole[fragments.pixels] = True
     depth = np.full(len(whole), np.inf, np.float32)
     depth[fragments.pixels] = fragments.depth
-    view = View(town, camera, box, at, whole, depth)
-    bystanders = draw_bystanders(town, camera, at, heading, rng)
-    found = _occlude(view, person, bystanders, rng) if occluded else _look(view, bystanders, None)
+    view = View(town, camera, season, box, at, whole, depth)
+    bystanders = draw_bystanders(town, camera, at, heading, rng, COMPANION if led is None else 0.0)
+    child = None if led is None else hold_hands(posed, led, heading).mesh
+    if occluded:
+        found = _occlude(view, person, bystanders, child, rng)
+    else:
+        found = _look(view, bystanders if child is None else [*bystanders, child], None)
     if found is None or (not occluded and found.occlusion > MOST_INCIDENTAL):
         return None
+    if child is not None and found.hider is not child:
+        bystanders = [*bystanders, child]
     return Shot(posed, heading, fragments, view, bystanders, found)

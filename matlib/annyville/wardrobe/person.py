@@ -28,6 +28,7 @@ from .torso import add_outer, add_top
 
 LIKENESS = 0.5  # share of look-alikes, unless told otherwise
 CHILDREN, ELDERS = 0.05, 0.12  # shares of all identities
+LITTLE = (0.82, 1.06)  # metres, of a grown body shrunk to a led child's; its head, shrunk less, adds a twelfth
 
 
 class Posed(NamedTuple):
@@ -97,6 +98,12 @@ class Person:
         """The mesh at rest, dressed as usual."""
         return self.worn("").mesh
 
+    def joints(self, pose: Pose) -> Float[np.ndarray, "17 3"]:
+        """The keypoints in a pose, not yet brought down to the ground."""
+        rotations, shifts = pose_bones(load_body(), self.heads, pose)
+        none = np.zeros_like(self.keypoints)
+        return skin(self.keypoints, none, self.keypoint_index, self.keypoint_weight, rotations, shifts)[0]
+
     def worn(self, change: str) -> Worn:
         """The dressed body, with one of the outfit's changes or ("") without; made when first asked for."""
         if change not in self._worn:
@@ -111,14 +118,7 @@ class Person:
         points, normals = skin(
             worn.mesh.points, worn.mesh.normals, worn.bone_index, worn.bone_weight, rotations, shifts
         )
-        keys, _ = skin(
-            self.keypoints,
-            np.zeros_like(self.keypoints),
-            self.keypoint_index,
-            self.keypoint_weight,
-            rotations,
-            shifts,
-        )
+        keys = self.joints(pose)
         ids = surface_vertices()
         surface, surface_turned = skin(
             self.surface, surface_normals(), body.bone_index[ids], body.bone_weight[ids], rotations, shifts
@@ -174,15 +174,15 @@ def _dress(d: Dresser, wear: Outfit) -> Worn:
 
 
 def _child(body: BakedBody, rest: np.ndarray, size: float) -> np.ndarray:
-    """A grown person's points made a child's: all smaller but the head, whose size hardly changes, and the limbs a
-    little thinner for their length."""
+    """A grown person's points made a child's: `size` times as large, but for the head, which has most of its size early
+    (0.87 of the grown one's at half the height)."""
     weight = (np.where(body.bone_index == body.bone("head"), body.bone_weight, 0)).sum(1, keepdims=True)
     joint = rest[body.vertex_count + body.bone("head")]
-    grown = rest + weight * (0.93 / size - 1) * (rest - joint)
+    grown = rest + weight * ((0.74 + 0.26 * size) / size - 1) * (rest - joint)
     return (size * grown).astype(np.float32)
 
 
-def _draw_body(rng: np.random.Generator, body: BakedBody) -> tuple[np.ndarray, bool, str]:
+def _draw_body(rng: np.random.Generator, body: BakedBody, little: bool) -> tuple[np.ndarray, bool, str]:
     """Points at rest, whether female, and the age."""
     chosen = int(rng.integers(len(body.coefficients)))
     noise = rng.normal(0, 0.12, body.coefficients.shape[1]).astype(np.float32)
@@ -190,6 +190,8 @@ def _draw_body(rng: np.random.Generator, body: BakedBody) -> tuple[np.ndarray, b
     draw = rng.random()
     age = "child" if draw < CHILDREN else "elder" if draw > 1 - ELDERS else "adult"
     size = float(rng.uniform(0.66, 0.82))
+    if little:
+        age, size = "child", float(rng.uniform(*LITTLE)) / float(np.ptp(rest[: body.vertex_count, 2]))
     if age == "child":
         rest = _child(body, rest, size)
     return rest, bool(body.gender[chosen] > 0.5), age
@@ -213,8 +215,18 @@ def _draw_habits(rng: np.random.Generator, wear: Outfit) -> Habits:
     )
 
 
-def make_person(rng: np.random.Generator, *, likeness: float | int = LIKENESS) -> Person:
+def _unburdened(outfit: Outfit) -> Outfit:
+    """Without what is cut for grown people: bags, things to push, scarves, hoods."""
+    outer = None if outfit.outer is None else replace(outfit.outer, hood="none")
+    return replace(
+        outfit, upper=replace(outfit.upper, hood="none"), outer=outer, scarf=None, bag="none", prop="none"
+    )
+
+
+def make_person(rng: np.random.Generator, *, likeness: float | int = LIKENESS, little: bool = False) -> Person:
     """Draw one identity. Everything that stays with a person from picture to picture is decided here.
+
+    little: a child small enough to be led by the hand, with nothing to carry and nothing about the neck.
 
     likeness: the share of identities, in [0, 1], that are dressed like others: the same kinds of garments in nearly
     the same colours, with other details; see `draw_outfit`. Raises MatlibError outside [0, 1].
@@ -222,8 +234,10 @@ def make_person(rng: np.random.Generator, *, likeness: float | int = LIKENESS) -
     if not 0 <= likeness <= 1:
         raise MatlibError(f"the likeness of persons must be between 0 and 1, not {likeness}.")
     body = load_body()
-    rest, female, age = _draw_body(rng, body)
+    rest, female, age = _draw_body(rng, body, little)
     outfit = draw_outfit(rng, female, age, likeness)
+    if little:
+        outfit = _unburdened(outfit)
     first = body.vertex_count + len(body.bone_names)
     keys = slice(first, first + 17)
     return Person(

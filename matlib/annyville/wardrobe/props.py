@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..mesh import Layer, Mesh, box, join, lathe, superquadric
-from ..pose import between
+from ..pose import HAND, between
 from ..textures import linear
 from .materials import bag_material, plain
 from .space import CARRIED
@@ -21,10 +21,10 @@ def _arm(keys: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     return keys[wrist], keys[wrist] - keys[elbow]
 
 
-def _hand(keys: np.ndarray, side: int) -> np.ndarray:
+def hand_of(keys: np.ndarray, side: int) -> np.ndarray:
     """The middle of a hand: beyond the wrist, along the forearm."""
     wrist, forearm = _arm(keys, side)
-    return wrist + 0.35 * forearm
+    return wrist + (HAND - 1) * forearm
 
 
 def _rod(start: np.ndarray, end: np.ndarray, layer: Layer, thickness: float = 0.016) -> Mesh:
@@ -42,7 +42,7 @@ def _wheel(at: np.ndarray, radius: float, layer: Layer) -> Mesh:
 
 def _pulled(keys: np.ndarray, side: int, body: Layer, size: tuple[float, ...], behind: float) -> list[Mesh]:
     """A case on wheels that leans from the ground to the hand."""
-    hand = _hand(keys, side)
+    hand = hand_of(keys, side)
     wheel = np.array([hand[0] + 0.06 * side, hand[1] + behind, 0.05])
     lean = hand - wheel
     turn = between(np.array([0, 0, 1.0]), lean)
@@ -59,7 +59,7 @@ def _pulled(keys: np.ndarray, side: int, body: Layer, size: tuple[float, ...], b
 
 def _pram(keys: np.ndarray, body: Layer) -> list[Mesh]:
     """A pram before the person, its handle in both hands."""
-    left, right = _hand(keys, 1), _hand(keys, -1)
+    left, right = hand_of(keys, 1), hand_of(keys, -1)
     hands = (left + right) / 2
     at = np.array([hands[0], hands[1] - 0.55, 0.0])
     metal, rubber = Layer(plain(METAL), part=CARRIED, gloss=0.3), Layer(plain(RUBBER), part=CARRIED)
@@ -78,7 +78,7 @@ def _pram(keys: np.ndarray, body: Layer) -> list[Mesh]:
 
 
 def _carried_box(keys: np.ndarray, body: Layer, size: float) -> list[Mesh]:
-    left, right = _hand(keys, 1), _hand(keys, -1)
+    left, right = hand_of(keys, 1), hand_of(keys, -1)
     extents = (max(float(left[0] - right[0]), 0.24), 0.30 * size, 0.26 * size)
     middle = (left + right) / 2
     return [box(extents, body).moved(np.eye(3), middle + np.array([0, -0.05, -0.06]))]
@@ -107,6 +107,6 @@ def prop_mesh(kind: str, keys: np.ndarray, side: int, colour: np.ndarray, size: 
         return join(_pram(keys, body))
     if kind == "box":
         return join(_carried_box(keys, Layer(plain(linear((158, 122, 82))), part=CARRIED), size))
-    hand = _hand(keys, side)
+    hand = hand_of(keys, side)
     foot = np.array([hand[0] + 0.02 * side, hand[1] - 0.04, 0.0])
     return _rod(foot, hand, Layer(plain(linear((88, 60, 38))), part=CARRIED), 0.02)
