@@ -3,7 +3,7 @@
     python benchmarks/annyville.py [--identities 8] [--workers 1 2] [--json FILE]
 
 All the pictures of some identities of the `small` preset are rendered and encoded, in one process, by CPU time; what a
-process needs once (the cameras' empty views, the passers-by) is timed apart and charged as the whole preset charges
+process needs once (the cameras' empty views, the passers-by, led children) is timed apart and charged as the whole preset charges
 it. The yardstick is a fixed mix of what the renderer does (gathers, float32 arithmetic, a sort, a box blur), so that
 two machines, or a busy and an idle one, can be compared: `relative` is images a yardstick, and it should stay put where
 `images_per_second` does not. With --workers the same pictures are also rendered by so many processes at once, by the
@@ -26,7 +26,7 @@ from PIL import Image
 
 from matlib.annyville.background import render_background
 from matlib.annyville.camera import CAMERAS
-from matlib.annyville.crowd import PASSERS_BY, Town, make_resident
+from matlib.annyville.crowd import CHILDREN, PASSERS_BY, Town, make_resident
 from matlib.annyville.plan import Item, check_preset, person_seed, picture_seed, plan_items
 from matlib.annyville.render import render_picture
 from matlib.annyville.wardrobe import LIKENESS, Person
@@ -66,10 +66,10 @@ def _person(protocol: str, key: int) -> Person:
 
 
 def _set_up(protocol: str) -> None:
-    """What every process does once: the empty views, and the passers-by, made and dressed."""
+    """What every process does once: the empty views, and the passers-by and led children, made and dressed."""
     for camera in range(PRESET.cameras):
         _view(camera)
-    for key in range(PASSERS_BY):
+    for key in range(PASSERS_BY + CHILDREN):
         _person(protocol, -1 - key).worn("")
 
 

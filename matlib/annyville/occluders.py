@@ -40,98 +40,112 @@ CAR_COLOURS = [
 ]
 
 
-def car(rng: np.random.Generator) -> Mesh:
-    """A saloon or hatchback seen from any side: lofted body, glass by height, wheels, lamps."""
-    colour = linear(CAR_COLOURS[rng.integers(len(CAR_COLOURS))])
-    glass, dark = linear((46, 54, 62)), linear((22, 22, 24))
-    lamp, tail = linear((235, 235, 225)), linear((170, 24, 24))
-    length, width, roof = (
-        float(rng.uniform(3.9, 4.6)),
-        float(rng.uniform(1.68, 1.8)),
-        float(rng.uniform(1.40, 1.58)),
-    )
-    s = np.linspace(-0.5, 0.5, 41)
-    belt = 0.86 + 0.06 * np.cos(np.pi * s) - 0.10 * np.clip((np.abs(s) - 0.42) / 0.08, 0, 1) ** 2
-    cabin = np.interp(s, [-0.5, -0.28, -0.14, 0.2, 0.36, 0.45, 0.5], [0, 0, 1, 1, 0.25, 0.02, 0])
-    top = belt + (roof - belt) * cabin
-    nose = np.clip((0.5 - np.abs(s)) / 0.07, 0, 1) ** 0.5
-    rows = []
-    for i, x in enumerate(s):
-        half = width / 2 * (0.72 + 0.28 * nose[i])
-        inner = half * (1 - 0.20 * cabin[i])
-        low = 0.22 + 0.10 * (1 - nose[i])
-        z = [low, 0.45, 0.72, belt[i], 0.5 * (belt[i] + top[i]), top[i] - 0.03 * cabin[i], top[i]]
-        y = [half * 0.94, half, half, half * 0.97, 0.5 * (half + inner), inner, inner * 0.82]
-        left = [(x * length, -b, a) for a, b in zip(z, y, strict=True)]
-        right = [(x * length, b, a) for a, b in zip(z[::-1], y[::-1], strict=True)]
-        rows.append(left + right)
+GLASS, DARK = linear((46, 54, 62)), linear((22, 22, 24))
 
-    def material(p, u, offset):
-        sx = p[:, 0] / length
-        cab, b, t = np.interp(sx, s, cabin), np.interp(sx, s, belt), np.interp(sx, s, top)
-        side = np.abs(p[:, 1]) > width / 2 * 0.70
+
+class _Car:
+    """The outline of a car along its length: heights of belt line and top, at 41 stations s from -0.5 to 0.5."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.colour = linear(CAR_COLOURS[rng.integers(len(CAR_COLOURS))])
+        self.length, self.width = float(rng.uniform(3.9, 4.6)), float(rng.uniform(1.68, 1.8))
+        roof = float(rng.uniform(1.40, 1.58))
+        self.s = s = np.linspace(-0.5, 0.5, 41)
+        self.belt = 0.86 + 0.06 * np.cos(np.pi * s) - 0.10 * np.clip((np.abs(s) - 0.42) / 0.08, 0, 1) ** 2
+        self.cabin = np.interp(s, [-0.5, -0.28, -0.14, 0.2, 0.36, 0.45, 0.5], [0, 0, 1, 1, 0.25, 0.02, 0])
+        self.top = self.belt + (roof - self.belt) * self.cabin
+
+    def rows(self) -> np.ndarray:
+        """Points (41, 14, 3) of the lofted body, station by station."""
+        nose = np.clip((0.5 - np.abs(self.s)) / 0.07, 0, 1) ** 0.5
+        rows = []
+        for i, x in enumerate(self.s):
+            cabin, belt, top = self.cabin[i], self.belt[i], self.top[i]
+            half = self.width / 2 * (0.72 + 0.28 * nose[i])
+            inner = half * (1 - 0.20 * cabin)
+            low = 0.22 + 0.10 * (1 - nose[i])
+            z = [low, 0.45, 0.72, belt, 0.5 * (belt + top), top - 0.03 * cabin, top]
+            y = [half * 0.94, half, half, half * 0.97, 0.5 * (half + inner), inner, inner * 0.82]
+            left = [(x * self.length, -b, a) for a, b in zip(z, y, strict=True)]
+            right = [(x * self.length, b, a) for a, b in zip(z[::-1], y[::-1], strict=True)]
+            rows.append(left + right)
+        return np.array(rows)
+
+    def material(self, p: np.ndarray, u: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Paint, then glass, seams and handles, then what is at the ends."""
+        sx = p[:, 0] / self.length
+        cab, belt, top = (np.interp(sx, self.s, values) for values in (self.cabin, self.belt, self.top))
+        side = np.abs(p[:, 1]) > self.width / 2 * 0.70
         # Paint mirrors the street below and the sky above; so does glass, in slanted patches.
         mirror = (
             0.78 + 0.34 * np.clip((p[:, 2] - 0.35) / 0.6, 0, 1) + 0.10 * noise3(p * np.array([1.7, 1.7, 5.0]))
         )
-        out = (colour * mirror[:, None] + 0.012).astype(np.float32)
-        patch = noise3(np.stack([p[:, 0] * 2.2 + p[:, 2] * 2.0, p[:, 1] * 1.5, p[:, 2] * 1.2], 1))
-        pane_colour = mix(glass, linear((132, 148, 160)), np.clip(1.9 * (patch - 0.42), 0, 0.75))
-        pane = (p[:, 2] > b + 0.05) & (p[:, 2] < t - 0.08)
-        post = (np.abs(sx - 0.03) < 0.011) | (np.abs(sx + 0.20) < 0.006)
-        window = side & pane & (cab > 0.45) & ~post
-        frame = side & (p[:, 2] > b + 0.03) & (p[:, 2] < t - 0.06) & (cab > 0.42) & ~window
-        out[frame] = dark
-        front = (cab > 0.05) & (cab < 0.95) & ~side & (p[:, 2] > b + 0.03)
-        rim = front & ((np.abs(p[:, 1]) > width / 2 * 0.66) | (cab < 0.10) | (cab > 0.91))
-        out = np.where((window | front)[:, None], pane_colour, out)
-        out[rim] = dark
-        out[p[:, 2] < 0.30] = dark
-        seam = (
-            ((np.abs(sx - 0.03) < 0.003) | (np.abs(sx + 0.2) < 0.003) | (np.abs(sx - 0.24) < 0.003))
-            & (p[:, 2] < b)
-            & side
-        )
-        bonnet = (np.abs(sx + 0.27) < 0.004) | (np.abs(sx - 0.40) < 0.004)
-        out[seam | (bonnet & (p[:, 2] > 0.6) & (cab < 0.3))] *= 0.4
-        handle = (
-            side
-            & (np.abs(p[:, 2] - 0.74) < 0.018)
-            & ((np.abs(sx - 0.0) < 0.018) | (np.abs(sx - 0.21) < 0.018))
-        )
-        out[handle] = 0.35
-        strip = side & (np.abs(p[:, 2] - 0.48) < 0.022)
-        out[strip] = dark
-        ends = np.abs(sx) > 0.452
-        out[ends & (p[:, 2] < 0.5)] *= 0.55
-        corner = (np.abs(p[:, 1]) > 0.24 * width) & (p[:, 2] > 0.58) & (p[:, 2] < 0.76)
-        out[ends & corner & (sx < 0)] = lamp
-        out[ends & corner & (sx > 0)] = tail
-        grille = ends & (sx < 0) & (np.abs(p[:, 1]) < 0.22 * width) & (p[:, 2] > 0.58) & (p[:, 2] < 0.70)
-        out[grille] = dark
-        plate = ends & (np.abs(p[:, 1]) < 0.26) & (p[:, 2] > 0.42) & (p[:, 2] < 0.53)
-        out[plate] = linear((215, 215, 205))
+        out = (self.colour * mirror[:, None] + 0.012).astype(np.float32)
+        out = self._glazed(out, p, sx, cab, side, belt, top)
+        self._draw_seams(out, p, sx, cab, side, belt)
+        self._draw_ends(out, p, sx)
         return out
 
-    parts = [grid_surface(np.array(rows), Layer(material, gloss=0.5), wrap=True)]
-    for end in (-1, 1):
-        cap = np.array(rows[0 if end < 0 else -1])
+    def _glazed(
+        self, out: np.ndarray, p: np.ndarray, sx: np.ndarray, cab: np.ndarray, side: np.ndarray, belt: np.ndarray,
+        top: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        patch = noise3(np.stack([p[:, 0] * 2.2 + p[:, 2] * 2.0, p[:, 1] * 1.5, p[:, 2] * 1.2], 1))
+        pane_colour = mix(GLASS, linear((132, 148, 160)), np.clip(1.9 * (patch - 0.42), 0, 0.75))
+        pane = (p[:, 2] > belt + 0.05) & (p[:, 2] < top - 0.08)
+        post = (np.abs(sx - 0.03) < 0.011) | (np.abs(sx + 0.20) < 0.006)
+        window = side & pane & (cab > 0.45) & ~post
+        frame = side & (p[:, 2] > belt + 0.03) & (p[:, 2] < top - 0.06) & (cab > 0.42) & ~window
+        out[frame] = DARK
+        front = (cab > 0.05) & (cab < 0.95) & ~side & (p[:, 2] > belt + 0.03)
+        rim = front & ((np.abs(p[:, 1]) > self.width / 2 * 0.66) | (cab < 0.10) | (cab > 0.91))
+        out = np.where((window | front)[:, None], pane_colour, out)
+        out[rim] = DARK
+        return out
+
+    def _draw_seams(
+        self, out: np.ndarray, p: np.ndarray, sx: np.ndarray, cab: np.ndarray, side: np.ndarray, belt: np.ndarray
+    ) -> None:
+        out[p[:, 2] < 0.30] = DARK
+        doors = (np.abs(sx - 0.03) < 0.003) | (np.abs(sx + 0.2) < 0.003) | (np.abs(sx - 0.24) < 0.003)
+        bonnet = (np.abs(sx + 0.27) < 0.004) | (np.abs(sx - 0.40) < 0.004)
+        out[(doors & (p[:, 2] < belt) & side) | (bonnet & (p[:, 2] > 0.6) & (cab < 0.3))] *= 0.4
+        handle = (np.abs(sx - 0.0) < 0.018) | (np.abs(sx - 0.21) < 0.018)
+        out[side & (np.abs(p[:, 2] - 0.74) < 0.018) & handle] = 0.35
+        out[side & (np.abs(p[:, 2] - 0.48) < 0.022)] = DARK
+
+    def _draw_ends(self, out: np.ndarray, p: np.ndarray, sx: np.ndarray) -> None:
+        across, z = np.abs(p[:, 1]), p[:, 2]
+        ends = np.abs(sx) > 0.452
+        out[ends & (z < 0.5)] *= 0.55
+        corner = ends & (across > 0.24 * self.width) & (z > 0.58) & (z < 0.76)
+        out[corner & (sx < 0)] = linear((235, 235, 225))
+        out[corner & (sx > 0)] = linear((170, 24, 24))
+        out[ends & (sx < 0) & (across < 0.22 * self.width) & (z > 0.58) & (z < 0.70)] = DARK
+        out[ends & (across < 0.26) & (z > 0.42) & (z < 0.53)] = linear((215, 215, 205))
+
+
+def _tyre(p: np.ndarray, u: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    rim = np.hypot(p[:, 0], p[:, 1]) < 0.19
+    return np.where(rim[:, None], linear((150, 152, 155)), linear((20, 20, 21)))
+
+
+def _wheel(x: float, y: float) -> Mesh:
+    profile = [(0.001, -0.11), (0.30, -0.11), (0.32, 0.0), (0.30, 0.11), (0.001, 0.11)]
+    turn = np.array([[1, 0, 0], [0, 0, -1.0], [0, 1, 0]])
+    return lathe(profile, Layer(_tyre), columns=22).moved(turn, np.array([x, y, 0.32]))
+
+
+def car(rng: np.random.Generator) -> Mesh:
+    """A saloon or hatchback seen from any side: lofted body, glass by height, wheels, lamps."""
+    body = _Car(rng)
+    rows = body.rows()
+    parts = [grid_surface(rows, Layer(body.material, gloss=0.5), wrap=True)]
+    for cap in (rows[0], rows[-1]):
         fan = np.stack([cap, np.tile(cap.mean(0), (len(cap), 1))])
-        parts.append(grid_surface(fan, Layer(material, gloss=0.4), wrap=True))
-
-    def tyre(p, u, offset):
-        r = np.hypot(p[:, 0], p[:, 1])
-        return np.where((r < 0.19)[:, None], linear((150, 152, 155)), linear((20, 20, 21)))
-
+        parts.append(grid_surface(fan, Layer(body.material, gloss=0.4), wrap=True))
     for sx in (-0.31, 0.30):
-        for sy in (-1, 1):
-            wheel = lathe(
-                [(0.001, -0.11), (0.30, -0.11), (0.32, 0.0), (0.30, 0.11), (0.001, 0.11)],
-                Layer(tyre),
-                columns=22,
-            )
-            turn = np.array([[1, 0, 0], [0, 0, -1.0], [0, 1, 0]])
-            parts.append(wheel.moved(turn, np.array([sx * length, sy * (width / 2 - 0.08), 0.32])))
+        parts += [_wheel(sx * body.length, sy * (body.width / 2 - 0.08)) for sy in (-1, 1)]
     return join(parts)
 
 

@@ -151,6 +151,50 @@ def _draw(buffer: np.ndarray, width: int, spans: _Spans, inverse_depth: _Affine,
         np.maximum.at(buffer, pixel[:m] + k, key)
 
 
+def _in_view(
+    x: np.ndarray, y: np.ndarray, area: np.ndarray, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which triangles with corners x, y (3, F) may cover a pixel's centre, and their first and last rows (floats)."""
+    top = np.maximum(np.ceil(_smallest(y) - 0.5), 0)
+    bottom = np.minimum(np.floor(_largest(y) - 0.5), height - 1)
+    left, right = np.ceil(_smallest(x) - 0.5), np.floor(_largest(x) - 0.5)
+    keep = (np.abs(area) > 1e-9) & (bottom >= top) & (right >= left) & (right >= 0) & (left < width)
+    return keep, top, bottom
+
+
+@dataclass(frozen=True)
+class _Triangles:
+    """What is left to draw, corner by corner: screen x, y (3, F), twice the signed area, inverse depth (3, F), and the
+    place of the corners among the vertices (3, F)."""
+
+    x: Float[np.ndarray, "3 f"]
+    y: Float[np.ndarray, "3 f"]
+    area: Float[np.ndarray, "f"]
+    inverse_depth: Float[np.ndarray, "3 f"]
+    corners: Int[np.ndarray, "3 f"]
+
+    def clips(self, clip: Float[np.ndarray, "v c"]) -> tuple[list[_Affine], Bool[np.ndarray, "f"]]:
+        """The clip channels over the inverse depth, and which triangles any of them may cut."""
+        border, tests = np.zeros(len(self.area), bool), []
+        for channel in np.ascontiguousarray(clip.T):
+            value = channel[self.corners]
+            border |= _smallest(value) <= 0
+            tests.append(_Affine.through(self.x, self.y, self.area, self.inverse_depth * value))
+        return tests, border
+
+    def fragments(
+        self, pixels: Int[np.ndarray, "n"], local: Int[np.ndarray, "n"], index: Int[np.ndarray, "f"], width: int
+    ) -> Fragments:
+        """Fragments of the pixels that the triangles `local` of these have won; index: their numbers in the soup."""
+        qy, qx = np.divmod(pixels, width)
+        x, y = _columns(self.x, local) - (qx + 0.5), _columns(self.y, local) - (qy + 0.5)
+        shares = np.stack([x[i - 2] * y[i - 1] - x[i - 1] * y[i - 2] for i in range(3)])
+        weights = shares * _columns(self.inverse_depth, local)
+        total = weights[0] + weights[1] + weights[2]
+        depth = (shares[0] + shares[1] + shares[2]) / total
+        return Fragments(pixels, index[local], (weights / total).astype(np.float32).T, depth.astype(np.float32))
+
+
 def rasterize(
     xy: Float[np.ndarray, "v 2"],
     inverse_depth: Float[np.ndarray, "v"],
@@ -168,43 +212,28 @@ def rasterize(
     otherwise; with `two_sided` None all are kept. A triangle with a corner whose inverse depth is not
     positive is dropped. Ties go to the higher triangle number.
     """
-    corner_ids = np.ascontiguousarray(faces.T)
+    corners = np.ascontiguousarray(faces.T)
     px, py = xy[:, 0].astype(np.float64), xy[:, 1].astype(np.float64)
     iz = inverse_depth.astype(np.float64)
-    x, y = px[corner_ids], py[corner_ids]
+    x, y = px[corners], py[corners]
     area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
-    top = np.maximum(np.ceil(_smallest(y) - 0.5), 0)
-    bottom = np.minimum(np.floor(_largest(y) - 0.5), height - 1)
-    left, right = np.ceil(_smallest(x) - 0.5), np.floor(_largest(x) - 0.5)
-    keep = (np.abs(area) > 1e-9) & (bottom >= top) & (right >= left) & (right >= 0) & (left < width)
+    keep, top, bottom = _in_view(x, y, area, height, width)
     if two_sided is not None:
         keep &= two_sided | (area < 0)
     if iz.min(initial=1.0) <= 0:
-        keep &= _smallest(iz[corner_ids]) > 0
+        keep &= _smallest(iz[corners]) > 0
     index = np.flatnonzero(keep)
-    corner_ids, x, y, area = _columns(corner_ids, index), _columns(x, index), _columns(y, index), area[index]
+    corners = _columns(corners, index)
+    triangles = _Triangles(_columns(x, index), _columns(y, index), area[index], iz[corners], corners)
     top, rows = top[index].astype(np.int64), (bottom - top + 1)[index].astype(np.int64)
-    spans = _spans(x, y, top, rows, width)
-    iz_corners = iz[corner_ids]
-    depth_plane = _Affine.through(x, y, area, iz_corners)
+    spans = _spans(triangles.x, triangles.y, top, rows, width)
+    depth_plane = _Affine.through(triangles.x, triangles.y, triangles.area, triangles.inverse_depth)
     buffer = np.zeros(height * width, np.int64)
-    border = np.zeros(len(index), bool)
-    tests = []
-    for channel in () if clip is None else np.ascontiguousarray(clip.T):
-        value = channel[corner_ids]
-        border |= _smallest(value) <= 0
-        tests.append(_Affine.through(x, y, area, iz_corners * value))
+    tests, border = triangles.clips(clip) if clip is not None else ([], np.zeros(len(index), bool))
     if border.any():
         on_border = border[spans.owner]
         _draw(buffer, width, spans.where(np.flatnonzero(on_border)), depth_plane, tests)
         spans = spans.where(np.flatnonzero(~on_border))
     _draw(buffer, width, spans, depth_plane, [])
     hit = np.flatnonzero(buffer)
-    local = buffer[hit] & ((1 << TRIANGLE_BITS) - 1)
-    qy, qx = np.divmod(hit, width)
-    x, y = _columns(x, local) - (qx + 0.5), _columns(y, local) - (qy + 0.5)
-    shares = np.stack([x[i - 2] * y[i - 1] - x[i - 1] * y[i - 2] for i in range(3)])
-    weights = shares * _columns(iz_corners, local)
-    total = weights[0] + weights[1] + weights[2]
-    depth = (shares[0] + shares[1] + shares[2]) / total
-    return Fragments(hit, index[local], (weights / total).astype(np.float32).T, depth.astype(np.float32))
+    return triangles.fragments(hit, buffer[hit] & ((1 << TRIANGLE_BITS) - 1), index, width)
