@@ -138,14 +138,12 @@ def generate(
     folder = Path(out) / f"annyville-{protocol}"
     try:
         if _finished(folder, settings):
-            shutil.rmtree(folder / ".unfinished", ignore_errors=True)
             log.info("%s is complete: nothing to do", folder)
             return folder
         _is_started(folder, settings)  # nothing is written into a folder that holds something else
         with alone(folder, "command", folder / ".unfinished" / "lock"):
             if not _finished(folder, settings):
                 _write_set(folder, settings, plan_items(protocol, sizes, seed), workers)
-        shutil.rmtree(folder / ".unfinished", ignore_errors=True)
     except OSError as error:
         where = error.filename or folder
         raise MatlibError(
@@ -195,6 +193,7 @@ def _finished(folder: Path, settings: Settings) -> bool:
         raise MatlibError(
             f"{folder} has lost or gained pictures: delete it and {manifest_path(folder).name}."
         )
+    shutil.rmtree(folder / ".unfinished", ignore_errors=True)
     return True
 
 
@@ -477,7 +476,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _finish(folder: Path, settings: Settings, items: list[Item]) -> None:
-    """Gather the records into the truth files, then write the manifest."""
+    """Gather the records into the truth files, then write the manifest, then clear up."""
     protocol, sizes = PROTOCOLS[settings.protocol], check_preset(settings.preset)
     names = {split: sorted(n for i in items for s, n in i.files if s == split) for split in protocol.splits}
     occlusion = {}
@@ -518,6 +517,7 @@ def _finish(folder: Path, settings: Settings, items: list[Item]) -> None:
         "licence": LICENCE,
     }
     write_atomically(manifest_path(folder), (json.dumps(manifest, indent=2) + "\n").encode())
+    shutil.rmtree(folder / ".unfinished", ignore_errors=True)  # the lock in it may stay where open files cannot go
 
 
 def _read_record(path: Path) -> dict[str, Any]:
