@@ -17,7 +17,7 @@ from .wardrobe import Person, Posed
 from .wardrobe.bags import HIP_BAGS
 from .wardrobe.props import hand_of
 
-LEADING = 0.08  # share of the draws in which a grown person who has a hand free leads a child
+LEADING = 0.06  # share of the draws in which a grown person who has a hand free leads a child
 BENT = 0.8  # the child's reach against its straight arm, where the height of the other hand allows it
 
 
@@ -97,9 +97,8 @@ def hold_hands(person: Posed, led: Led, heading: float) -> Posed:
     """
     near = -led.side  # the child's arm
     meeting = hand_of(person.keypoints, led.side)
-    free = led.child.posed(led.child_pose)
-    ground = free.keypoints[0] - led.child.joints(led.child_pose)[0]
-    rise = float(meeting[2] - free.keypoints[5 if near > 0 else 6, 2])
+    height = meeting[2] + led.child.ground(led.child_pose)  # of the hand, before the child is brought to the ground
+    rise = float(height - led.child.joints(led.child_pose)[5 if near > 0 else 6, 2])
     straight = _reach(led.child)
     away = np.sqrt(max((BENT * straight) ** 2 - rise**2, (0.25 * straight) ** 2))
     angle = np.radians(led.forward)
@@ -107,7 +106,7 @@ def hold_hands(person: Posed, led: Led, heading: float) -> Posed:
     arm = "left_arm" if near > 0 else "right_arm"
     for _ in range(4):
         pose = replace(led.child_pose, reach=tuple(reach.tolist()), **{arm: "reach"})
-        reach[2] += meeting[2] - hand_of(led.child.joints(pose) + ground, near)[2]
+        reach[2] += height - hand_of(led.child.joints(pose), near)[2]
     pose = replace(led.child_pose, reach=tuple(reach.tolist()), **{arm: "reach"})
     posed = led.child.posed(pose)
     turn = rz(heading + led.turn)

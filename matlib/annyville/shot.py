@@ -154,16 +154,25 @@ def _look(view: View, others: list[Mesh], placed: tuple[str, Mesh] | None) -> Ot
     )
 
 
+def _behind_child(view: View, others: list[Mesh], child: Mesh, target: np.ndarray) -> Others | None:
+    """The view with the child as the occluder, where it hides 20 to 70 % of the target; a rough look comes first."""
+    small = Crop(view.crop.left, view.crop.top, view.crop.scale / 4, *target.shape)
+    if (_silhouette(child, view.camera, small) * target).sum() < 0.7 * MIN_OCCLUSION * target.sum():
+        return None
+    found = _look(view, others, ("child", child))
+    return found if MIN_OCCLUSION <= found.occlusion <= MAX_OCCLUSION else None
+
+
 def _occlude(
     view: View, person: Person, others: list[Mesh], child: Mesh | None, rng: np.random.Generator
 ) -> Others | None:
     """The child that is led, if it hides 20 to 70 % of the target; else up to six tries at an occluder that does."""
+    target = view.whole.reshape(view.crop.height, view.crop.width)[2::4, 2::4]
     if child is not None:
-        found = _look(view, others, ("child", child))
-        if MIN_OCCLUSION <= found.occlusion <= MAX_OCCLUSION:
+        found = _behind_child(view, others, child, target)
+        if found is not None:
             return found
         others = [*others, child]
-    target = view.whole.reshape(view.crop.height, view.crop.width)[2::4, 2::4]
     for _ in range(6):
         placed = _place_occluder(view, person, target, rng)
         if placed is None:

@@ -104,6 +104,15 @@ class Person:
         none = np.zeros_like(self.keypoints)
         return skin(self.keypoints, none, self.keypoint_index, self.keypoint_weight, rotations, shifts)[0]
 
+    def ground(self, pose: Pose) -> float:
+        """Height of the ground under `joints`: that of the lowest point of the shoes."""
+        worn = self.worn(pose.change)
+        height = worn.mesh.points[:, 2]
+        low = height < height.min() + 0.2
+        rotations, shifts = pose_bones(load_body(), self.heads, pose)
+        bound = worn.bone_index[low], worn.bone_weight[low]
+        return float(skin(worn.mesh.points[low], worn.mesh.normals[low], *bound, rotations, shifts)[0][:, 2].min())
+
     def worn(self, change: str) -> Worn:
         """The dressed body, with one of the outfit's changes or ("") without; made when first asked for."""
         if change not in self._worn:
