@@ -15,6 +15,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from matlib.errors import MatlibError
 
+OPTION = "data.options."
+_NO_RESULT = ("data.root", "data.workers", "data.cache", OPTION + "duke")  # where the data lies, and how it is read
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -89,6 +92,7 @@ class DataConfig:
 
     dataset: str = "occluded_duke"
     root: str = "data"
+    options: dict[str, Any] = field(default_factory=dict)  # readings of the set in dispute, for matlib.data.load_dataset
     height: int = 256
     width: int = 128
     flip: float = 0.5
@@ -141,12 +145,17 @@ class RunConfig:
     def change(self, changes: dict[str, Any]) -> "RunConfig":
         """The same configuration with some fields replaced, by dotted name: ``{"model.parts": 6, "seed": 1}``.
 
-        Values may be strings, as a command line gives them. Raises MatlibError for an unknown name or a value
-        that does not fit the field.
+        Values may be strings, as a command line gives them. An option of the data set is one level deeper,
+        ``data.options.query``; the set itself says which it has, when it is loaded. Raises MatlibError for an unknown
+        name or a value that does not fit the field.
         """
         sections: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
         for name, value in changes.items():
+            if name.startswith(OPTION):
+                options = sections.setdefault("data", {}).setdefault("options", dict(self.data.options))
+                options[name.removeprefix(OPTION)] = read_value(value)
+                continue
             section, _, key = name.rpartition(".")
             if section and not dataclasses.is_dataclass(getattr(self, section, None)):
                 raise MatlibError(f"there is no setting {name!r}; settings are {_setting_names(self)}")
@@ -166,9 +175,21 @@ class RunConfig:
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
-    """Dotted names of the settings in which two configurations differ (``data.root`` and workers change no result)."""
+    """Dotted names of the settings in which two configurations differ, without those that change no result."""
     a, b = dict(_flatten(one.to_dict())), dict(_flatten(other.to_dict()))
-    return [name for name in a if a[name] != b[name] and name not in ("data.root", "data.workers", "data.cache")]
+    unset = object()  # an option of the data set that one of them does not name
+    return [name for name in {**a, **b} if a.get(name, unset) != b.get(name, unset) and name not in _NO_RESULT]
+
+
+def read_value(value: Any) -> Any:
+    """What a word of a command line means: the number, true, false or none that it spells, or the word itself."""
+    words = {"true": True, "false": False, "none": None}
+    if not isinstance(value, str) or value.lower() in words:
+        return words[value.lower()] if isinstance(value, str) else value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
 
 
 def _flatten(values: dict[str, Any], prefix: str = ""):
@@ -193,6 +214,10 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
         return _check_option(name, kind, value)
     if kind is str:
         return str(value)
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise MatlibError(f"{name} is set one by one, as {name}.query=occluded; got {value!r}")
+        return dict(value)
     try:
         parsed = json.loads(value.lower()) if isinstance(value, str) else value
     except json.JSONDecodeError:

@@ -1,11 +1,12 @@
 """Test a trained model on any data set, as the paper tests one trained on Market-1501 on sets without training images.
 
-    python -m matlib.testing --run runs/laptop/full/seed0 --dataset partial_reid --root data
+    python -m matlib.testing --run runs/laptop/full/seed0 --dataset partial_reid --root data --set query=occluded
 
 The result is a record of its own beside the run's, with the run's configuration and provenance.
 """
 
 import argparse
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -17,22 +18,28 @@ import torch
 from matlib import records
 from matlib.checkpoints import load_model
 from matlib.data import ReIDDataset, fingerprint, load_dataset
+from matlib.data.options import parse_options, spelled, title
 from matlib.errors import command_line
 from matlib.evaluation import evaluate_model
 
 logger = logging.getLogger(__name__)
 
 
-def evaluate_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]:
+def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: object) -> dict[str, Any]:
     """The record of a run's model on another data set, measured now or, for the same images, before.
 
-    Raises MatlibError where the run or the data set is missing or damaged.
+    ``options`` are those of ``load_dataset``. Records, files and metrics of a set carry its options in their names.
+
+    Raises MatlibError where the run or the data set is missing or damaged, or has no such option.
     """
+    data = load_dataset(dataset, root, **options)
+    data = dataclasses.replace(data, name=title(dataset, options))
+
     def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
         model, config = load_model(run)
         return {"metrics": {data.name: evaluate_model(model, data, config.data, device)}}
 
-    return tested_record(Path(run), load_dataset(dataset, root), f"record-{dataset}.json", measure)
+    return tested_record(Path(run), data, f"record-{'-'.join([dataset, *spelled(options)])}.json", measure)
 
 
 def tested_record(run: Path, data: ReIDDataset, name: str,
@@ -61,10 +68,12 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("--dataset", required=True, help="name of the data set, as partial_reid")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="its options, as query=occluded")
     arguments = parser.parse_args()
-    metrics = evaluate_run(arguments.run, arguments.dataset, arguments.root)["metrics"][arguments.dataset]
+    record = evaluate_run(arguments.run, arguments.dataset, arguments.root, **parse_options(arguments.set))
+    (name, metrics), = record["metrics"].items()
     logger.info("%s on %s: rank-1 %.1f, rank-3 %.1f, mAP %.1f (%d queries, %d gallery images)", arguments.run,
-                arguments.dataset, *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"],
+                name, *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"],
                 metrics["gallery"])
 
 

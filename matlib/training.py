@@ -32,6 +32,7 @@ from matlib.ablations import ROWS, row_config
 from matlib.config import RunConfig, TrainConfig, differences, profile_names
 from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, joint_source, load_dataset
 from matlib.data.joints import JointSource
+from matlib.data.options import title
 from matlib.diagnostics import collapses, diagnose, gradient_norms
 from matlib.distributed import synchronise_batch_norm
 from matlib.errors import MatlibError, command_line
@@ -57,7 +58,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         _check_same(config, RunConfig.from_dict(record["config"]), out)
         logger.info("%s: finished before, record in %s", config.name, out)
         return record
-    data = load_dataset(config.data.dataset, config.data.root)
+    data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
     if not data.train:
         raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, and test on "
                           "it with python -m matlib.testing")
@@ -152,10 +153,11 @@ class _Run:
         """Evaluate, and write the checkpoint and then the record; the state to resume from goes last."""
         started = time.perf_counter()
         metrics = evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
+        name = title(self.data.name, self.config.data.options)
         record = {
-            "config": self.config.to_dict(), "data": {"name": self.data.name, "fingerprint": fingerprint(self.data)}
+            "config": self.config.to_dict(), "data": {"name": name, "fingerprint": fingerprint(self.data)}
             | ({"joints": self.joints.origin} if self.joints else {}),
-            "metrics": {self.data.name: metrics}, "history": self.history,
+            "metrics": {name: metrics}, "history": self.history,
             "seconds": {"training": sum(e["seconds"] for e in self.history), "evaluation": time.perf_counter() - started},
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "run": records.provenance(self.accelerator.num_processes, self.accelerator.device)}
@@ -281,7 +283,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
     parser.add_argument("--dataset", help="name of the data set; default the profile's")
     parser.add_argument("--root", help="folder that holds the data sets; default data")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings, as model.parts=6")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+                        help="other settings, as model.parts=6, and options of the set, as data.options.validation=false")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
     arguments = parser.parse_args(argv)
     changes: dict[str, Any] = {"data.dataset": arguments.dataset, "data.root": arguments.root}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlib.ablations import ROWS, TABLE_1, TABLE_2, row_config
-from matlib.config import RunConfig, differences, profile, profile_names
+from matlib.config import RunConfig, differences, profile, profile_names, read_value
 from matlib.errors import MatlibError
 
 
@@ -69,6 +69,29 @@ def test_a_change_changes_nothing_else():
 
 def test_where_the_data_lies_makes_no_other_run():
     assert differences(profile("paper"), profile("paper").change({"data.root": "elsewhere", "data.workers": 9})) == []
+
+
+def test_options_of_the_data_set_are_settings():
+    plain = profile("paper")
+    one = plain.change({"data.options.validation": "false", "data.options.version": "V1"})
+    assert one.data.options == {"validation": False, "version": "V1"} and plain.data.options == {}
+    assert RunConfig.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    assert differences(plain, one) == differences(one, plain) == ["data.options.validation", "data.options.version"]
+    assert differences(one, one.change({"data.options.duke": "elsewhere"})) == []
+    assert one.change({"data.options": {"shot": 1}}).data.options == {"shot": 1}
+    with pytest.raises(MatlibError, match="data.options.query=occluded"):
+        plain.change({"data.options": "query=occluded"})
+
+
+def test_records_of_before_there_were_options_are_read():
+    before = profile("laptop").to_dict()
+    del before["data"]["options"]
+    assert RunConfig.from_dict(before) == profile("laptop")
+
+
+@pytest.mark.parametrize("word, value", [("True", True), ("false", False), ("None", None), ("3", 3), ("V1", "V1"), (2, 2)])
+def test_words_of_a_command_line(word, value):
+    assert read_value(word) == value and type(read_value(word)) is type(value)
 
 
 def test_rows_differ_from_the_full_model_in_what_they_say_alone():

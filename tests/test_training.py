@@ -17,7 +17,7 @@ from builders import write_annyville
 from filelock import FileLock
 from PIL import Image
 
-from matlib import checkpoints, records, training
+from matlib import checkpoints, records, tables, testing, training
 from matlib.ablations import row_config
 from matlib.config import profile
 from matlib.errors import MatlibError, command_line
@@ -109,6 +109,37 @@ def test_the_test_of_an_earlier_training_is_not_taken_for_this_ones(root, copied
     record["history"] = record["history"][:1]
     records.write_record(copied, record)
     assert evaluate_run(copied, "market1501", root)["history"] == record["history"]
+
+
+def test_a_test_keeps_its_options_apart(copied, tmp_path, monkeypatch, caplog):
+    """Partial-REID's two query folders: one set, two records."""
+    for folder, color in (("partial_body_images", 50), ("occluded_body_images", 150), ("whole_body_images", 250)):
+        (tmp_path / "Partial_REID" / folder).mkdir(parents=True)
+        for identity in (1, 2):
+            Image.new("RGB", (8, 16), (color, 99 * identity, 0)).save(tmp_path / "Partial_REID" / folder / f"{identity:03}_001.png")
+    evaluate_run(copied, "partial_reid", tmp_path)
+    record = evaluate_run(copied, "partial_reid", tmp_path, shot=1, query="occluded")
+    assert list(record["metrics"]) == ["partial_reid (query=occluded, shot=1)"] == [record["tested"]["name"]]
+    assert {path.name for path in copied.glob("record-*")} == {
+        "record-partial_reid.json", "record-partial_reid-query=occluded-shot=1.json"}
+    assert set(tables.load_records([copied]).tested_on) >= {"partial_reid", "partial_reid (query=occluded, shot=1)"}
+    line = ["testing", "--run", str(copied), "--dataset", "partial_reid", "--root", str(tmp_path), "--set"]
+    monkeypatch.setattr("sys.argv", [*line, "query=occluded", "shot=1"])
+    monkeypatch.setattr("matlib.testing.load_model", None)  # not measured again
+    with caplog.at_level(logging.INFO):
+        testing.main()
+    assert "partial_reid (query=occluded, shot=1): rank-1" in caplog.text
+    for wrong, sentence in (("querry=1", "partial_reid has no option 'querry'; its options are: query, shot"),
+                            ("shot=true", "shot of partial_reid is one of None, 1, 2, 3, 4, 5; got True")):
+        monkeypatch.setattr("sys.argv", [*line, wrong])
+        with pytest.raises(MatlibError, match=sentence):
+            testing.main()
+
+
+def test_an_option_that_the_set_lacks_trains_nothing(root, tmp_path):
+    with pytest.raises(MatlibError, match="market1501 has no option 'validation'; its options are: none"):
+        training.train(config(root).change({"data.options.validation": "no"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(root, finished, monkeypatch):

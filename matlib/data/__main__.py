@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from matlib.data.counts import NOTHING, PAPER, count_dataset, published
 from matlib.data.datasets import dataset_names, load_dataset
 from matlib.data.images import read_image
+from matlib.data.options import parse_options
 from matlib.data.samples import ReIDDataset
 from matlib.errors import MatlibError, command_line
 
@@ -47,20 +47,6 @@ def check_images(dataset: ReIDDataset) -> None:
             failures.append(error)
     if failures:
         raise MatlibError(f"{len(failures)} of {len(paths)} images are damaged; the first: {failures[0]}")
-
-
-def parse_options(settings: list[str]) -> dict[str, object]:
-    """``["query=occluded", "shot=2"]`` as options of ``load_dataset``. Raises MatlibError for one without a ``=``."""
-    options: dict[str, object] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise MatlibError(f"--set takes NAME=VALUE, as query=occluded; got {setting!r}")
-        try:
-            options[name] = json.loads(value.lower().replace("none", "null"))
-        except json.JSONDecodeError:
-            options[name] = value
-    return options
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def read_occluded_duke(
     """
     one_of("training", training, TRAININGS, name)
     folder, splits = locate(OCCLUDED_DUKE, root, other_roots)
-    places = [Path(duke).expanduser()] if duke is not None else [folder, root, folder.parent]
+    places = [Path(str(duke)).expanduser()] if duke is not None else [folder, root, folder.parent]
     if splits == SPLITS:
         dataset = read_market_layout(name, OCCLUDED_DUKE, folder, CAMERAS)
     else:
