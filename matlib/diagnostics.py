@@ -66,7 +66,7 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
 
 
 #: Number, which side of the limit is a collapse, the limit, what has happened, what helps.
-_COLLAPSES = (
+COLLAPSES = (
     ("keypoint_spread", "below", 0.05, "the keypoints have met in one point", "loss.separation keeps them apart"),
     ("keypoint_motion", "below", 0.01, "the keypoints stand still, whatever the image",
      "stronger splines (loss.sigma_affine, loss.sigma_tps) make that dear"),
@@ -84,7 +84,7 @@ _COLLAPSES = (
 
 def collapses(values: Mapping[str, float]) -> list[str]:
     """One sentence for each collapse that the numbers of ``diagnose`` show: what collapsed, and which guard helps."""
-    return [f"{what} ({name} {values[name]:.3g}): {help}" for name, side, limit, what, help in _COLLAPSES
+    return [f"{what} ({name} {values[name]:.3g}): {help}" for name, side, limit, what, help in COLLAPSES
             if name in values and (values[name] < limit if side == "below" else values[name] > limit)]
 
 

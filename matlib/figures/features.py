@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from matlib.figures.images import in_image, show_image, to_pixels
 from matlib.geometry import coordinate_grid, upsample
 
+_YELLOW = np.array([1.0, 0.85, 0.1])
+
 
 def feature_colours(features: Float[Tensor, "b d h w"]) -> np.ndarray:
     """(b, h, w, 3): the first three principal components of all cells as red, green, blue, each stretched to 0..1."""
@@ -39,7 +41,7 @@ def attention_weights(model: nn.Module, images: Float[Tensor, "b 3 height width"
 
 def attention_rows(images: np.ndarray, weights: Float[Tensor, "b n n"], cells: tuple[int, int],
                    asked: list[tuple[int, int]], scale: tuple[float, float]) -> Figure:
-    """What a few cells (row, column; crosses) attend to, over each image: bright is much.
+    """What a few cells (row, column; crosses) attend to, over each image: from grey, the least, to yellow, the most.
 
     Args:
         images: (b, H, W, 3).
@@ -54,7 +56,8 @@ def attention_rows(images: np.ndarray, weights: Float[Tensor, "b n n"], cells: t
         for ax, image, own in zip(axes, images, weights):
             heat = upsample(own[row * cells[1] + column].view(1, 1, *cells), size, scale)[0, 0]
             heat = ((heat - heat.min()) / (heat.max() - heat.min()).clamp_min(1e-9)).numpy()[..., None]
-            show_image(ax, image * (0.25 + 0.75 * heat))
+            grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
+            show_image(ax, 0.6 * grey * (1 - 0.8 * heat) + 0.8 * heat * _YELLOW)
             ax.plot(*to_pixels(places[row, column], size), marker="+", color="white", markersize=9, markeredgewidth=1.6)
     return figure
 
