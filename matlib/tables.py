@@ -146,7 +146,8 @@ def provenance(frame: pd.DataFrame) -> Styler:
     common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware")
               if lines[column].nunique() == 1]
     caption = "; ".join(f"{columns.get(column, column)} {lines[column].iloc[0]}" for column in common)
-    return show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
+    shown = show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
+    return shown.set_properties(subset=["record"], **{"white-space": "normal", "overflow-wrap": "anywhere"})
 
 
 def _number(value: float) -> str:
