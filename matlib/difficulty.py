@@ -14,12 +14,15 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from matlib.annyville import generate
+from matlib.annyville.writer import read_manifest
 from matlib.data import ReIDDataset, fingerprint, load_dataset
+from matlib.data.rendered import find_annyville
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
@@ -69,27 +72,36 @@ def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
     """Measure the rungs without learning, and write them to ``out`` as ``rungs-<dataset>.json``."""
     data = load_dataset(dataset, root)
     rungs = rungs_without_learning(data).set_index("name").to_dict("index")
-    content = {"data": {"name": data.name, "fingerprint": fingerprint(data)}, "rungs": rungs,
+    content = {"data": {"name": data.name, "fingerprint": fingerprint(data), **_made(dataset, Path(root))}, "rungs": rungs,
                "queries": len(data.query), "gallery": len(data.gallery), "run": provenance(1, torch.device("cpu"))}
     return write_record(Path(out), content, f"rungs-{dataset}.json")
 
 
-def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
-    """All rungs below the folders: ``set``, ``name``, ``profile`` (of networks), ``rank1`` and ``mAP`` in percent.
+def _made(dataset: str, root: Path) -> dict[str, Any]:
+    """How a rendered set was made, as far as its difficulty depends on it."""
+    manifest = read_manifest(find_annyville(dataset, root)[0])
+    return {key: manifest[key] for key in ("preset", "camera_spread") if key in manifest}
 
-    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
-    file.
+
+def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
+    """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of networks),
+    ``rank1`` and ``mAP`` in percent.
+
+    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged file.
     """
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
-    lines = [{"set": rungs["data"]["name"], "name": name, "profile": "", **metrics}
+    sets = {(rungs["data"]["name"], rungs["data"]["fingerprint"]): {
+        "set": rungs["data"]["name"], "preset": rungs["data"].get("preset", ""),
+        "spread": rungs["data"].get("camera_spread", 1.0)} for rungs in written}
+    lines = [sets[rungs["data"]["name"], rungs["data"]["fingerprint"]] | {"name": name, "profile": "", **metrics}
              for rungs in written for name, metrics in rungs["rungs"].items()]
-    images = {(rungs["data"]["name"], rungs["data"]["fingerprint"]) for rungs in written}
     for record in find_records(*folders):
         tested, config = record.get("tested", record["data"]), record["config"]
-        if config["name"] in RUNGS and (tested["name"], tested["fingerprint"]) in images and record["metrics"]:
+        of = sets.get((tested["name"], tested["fingerprint"]))
+        if of and config["name"] in RUNGS and record["metrics"]:
             percent = {metric: 100 * record["metrics"][tested["name"]][metric] for metric in METRICS}
-            lines.append({"set": tested["name"], "name": config["name"], "profile": config["profile"], **percent})
-    return pd.DataFrame(lines, columns=["set", "name", "profile", *METRICS])
+            lines.append(of | {"name": config["name"], "profile": config["profile"], **percent})
+    return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS])
 
 
 def _read_rungs(path: Path) -> dict:
@@ -102,10 +114,18 @@ def _read_rungs(path: Path) -> dict:
 
 
 def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:
-    """A line a rung and a column a set; networks with their deviation over runs."""
-    sets = list(dict.fromkeys(frame["set"]))
-    cells = {(name, of): spread(own[metric]) for (name, of), own in frame.groupby(["name", "set"])}
-    return pd.DataFrame({of: {label: cells.get((name, of), NOT_RUN) for name, label in RUNGS.items()} for of in sets})
+    """A line a rung and a column a set and preset, cameras as usual; networks with their deviation over runs."""
+    usual = frame[frame["spread"] == 1]
+    titles = usual["set"] + usual["preset"].map(lambda preset: f", {preset}" if preset else "")
+    cells = {(name, title): spread(own[metric]) for (name, title), own in usual.groupby(["name", titles])}
+    return pd.DataFrame({title: {label: cells.get((name, title), NOT_RUN) for name, label in RUNGS.items()}
+                         for title in dict.fromkeys(titles)})
+
+
+def rungs_by_spread(frame: pd.DataFrame, of: str) -> pd.DataFrame:
+    """The rungs of a set in every spread of its cameras, in the preset in which there are several; else empty."""
+    own = frame[frame["set"] == of]
+    return own.groupby("preset").filter(lambda preset: preset["spread"].nunique() > 1)
 
 
 def everyone_asks(data: ReIDDataset) -> ReIDDataset:

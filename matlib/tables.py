@@ -31,8 +31,8 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
-_COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "tested_on", *METRICS, "rank3", "mINP",
-            "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals",
+_COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS, "rank3",
+            "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals",
             "per_query")
 
 
@@ -42,7 +42,8 @@ def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
         yield {"name": config["name"], "profile": config["profile"], "epochs": config["train"]["epochs"],
                "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"],
-               "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
+               "images": data.get("images"), "tested_on": name, **percent, "queries": metrics["queries"],
+               "gallery": metrics["gallery"],
                "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
                "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
                "path": record["path"],
@@ -108,9 +109,14 @@ def _join(runs: list[dict[str, np.ndarray]]) -> PerQuery:
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The records that may stand in one table: same profile, schedule, data and test set. With a title for each."""
     groups = frame.groupby(["profile", "epochs", "trained_on", "fingerprint", "tested_on"], sort=True)
-    return [(f"{profile} profile, {epochs} epochs, {trained} ({fingerprint[:8]})"
+    return [(f"{profile} profile, {epochs} epochs on {_images(group)}{trained} ({fingerprint[:8]})"
              + (f", tested on {tested}" if tested != trained else ""), group)
             for (profile, epochs, trained, fingerprint, tested), group in groups]
+
+
+def _images(group: pd.DataFrame) -> str:
+    counts = group["images"].dropna()
+    return f"{int(counts.iloc[0]):,} images of " if len(counts) else ""
 
 
 def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:

@@ -155,7 +155,8 @@ class _Run:
         metrics = evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
         name = title(self.data.name, self.config.data.options)
         record = {
-            "config": self.config.to_dict(), "data": {"name": name, "fingerprint": fingerprint(self.data)}
+            "config": self.config.to_dict(),
+            "data": {"name": name, "fingerprint": fingerprint(self.data), "images": len(self.data.train)}
             | ({"joints": self.joints.origin} if self.joints else {}),
             "metrics": {name: metrics}, "history": self.history,
             "seconds": {"training": sum(e["seconds"] for e in self.history), "evaluation": time.perf_counter() - started},

@@ -80,9 +80,30 @@ def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
             "tested": {"name": data.name, "fingerprint": tested}, "metrics": {data.name: {"rank1": rank1, "mAP": 0.3}},
             "seconds": {}})
     table = difficulty.sets_table(difficulty.rungs_by_set([out]))
-    assert table.columns.tolist() == ["annyville-occluded"]
+    assert table.columns.tolist() == ["annyville-occluded, tiny"]
     assert table.loc["plain CNN"].item() == "50.0 ± 14.1" and table.loc["chance"].item() == "100.0"
     assert table.loc["CNN pooled over the true visible parts"].item() == "–"
+
+
+def rungs_file(folder, spread, preset="small"):
+    write_record(folder, {"data": {"name": "s", "fingerprint": f"{preset}{spread}", "preset": preset, "camera_spread": spread},
+                          "rungs": {"chance": {"rank1": 1.0, "mAP": 2.0}}}, "rungs-s.json")
+
+
+def test_other_cameras_make_another_set(tmp_path):
+    for spread in (0.0, 1.0, 2.0):
+        rungs_file(tmp_path / str(spread), spread)
+    rungs_file(tmp_path / "large", 1.0, "large")
+    write_record(tmp_path / "run", {
+        "config": row_config("baseline", "smoke").to_dict(), "data": {"name": "s", "fingerprint": "small2.0"},
+        "metrics": {"s": {"rank1": 0.4, "mAP": 0.3}}, "seconds": {}})
+    frame = difficulty.rungs_by_set([tmp_path])
+    assert difficulty.sets_table(frame).columns.tolist() == ["s, small", "s, large"]
+    assert difficulty.sets_table(frame).loc["plain CNN"].tolist() == ["–", "–"]
+    turned = difficulty.rungs_by_spread(frame, "s")
+    assert set(turned.preset) == {"small"} and sorted(set(turned.spread)) == [0, 1, 2]
+    assert turned[turned.name == "baseline"][["spread", "rank1"]].values.tolist() == [[2.0, 40.0]]
+    assert difficulty.rungs_by_spread(frame[frame.spread == 1], "s").empty
 
 
 def test_a_damaged_file_of_rungs_is_named(tmp_path):

@@ -19,7 +19,7 @@ def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", p
                "gallery": 9, **(extra or {})}
     content = {
         "config": row_config(row, profile, seed).to_dict(), "metrics": {tested: metrics}, "history": [],
-        "data": {"name": "annyville-occluded", "fingerprint": fingerprint},
+        "data": {"name": "annyville-occluded", "fingerprint": fingerprint, "images": 1200},
         "seconds": {"training": 90.0, "evaluation": 1.0},
         "run": {"commit": "abc", "hardware": "CPU", "torch": "2", "date": "2026-01-01", "processes": 1}}
     records.write_record(folder / row / f"seed{seed}", content,
@@ -55,7 +55,7 @@ def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
     record(tmp_path / "b", rank1=0.9, fingerprint="0" * 64)
     record(tmp_path / "c", rank1=0.9, tested="partial_reid")
     groups = tables.experiments(tables.load_records([tmp_path]))
-    assert len(groups) == 3
+    assert len(groups) == 3 and all("epochs on 1,200 images of annyville-occluded" in title for title, _ in groups)
     cells = sorted(tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "R-1")] for _, group in groups)
     assert cells == ["30.0±14.1", "90.0", "90.0"]
 

@@ -121,5 +121,6 @@ def write_annyville(root: Path, name="annyville-occluded", *, size=(40, 80), fin
         (folder / "truth" / f"{split}.json").write_text(json.dumps(labels))
     if finished:
         counts = {split: len(names) for split, names in images.items()}
-        (root / f"{name}.json").write_text(json.dumps({"fingerprint": "abc123", "counts": counts}))
+        manifest = {"generator": "annyville", "protocol": name, "preset": "tiny", "seed": 0, "fingerprint": "abc123"}
+        (root / f"{name}.json").write_text(json.dumps(manifest | {"counts": counts}))
     return folder
