@@ -10,6 +10,7 @@ A run is changed by dotted names, on the command line (``--set model.parts=6``) 
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -170,13 +171,13 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of ``to_dict``; raises MatlibError for a name this version does not know."""
-        flat = dict(_flatten(values))
+        flat = dict(flatten(values))
         return cls().change(flat)
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
     """Dotted names of the settings in which two configurations differ, without those that change no result."""
-    a, b = dict(_flatten(one.to_dict())), dict(_flatten(other.to_dict()))
+    a, b = dict(flatten(one.to_dict())), dict(flatten(other.to_dict()))
     unset = object()  # an option of the data set that one of them does not name
     return [name for name in {**a, **b} if a.get(name, unset) != b.get(name, unset) and name not in _NO_RESULT]
 
@@ -192,16 +193,17 @@ def read_value(value: Any) -> Any:
         return value
 
 
-def _flatten(values: dict[str, Any], prefix: str = ""):
+def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a tree by dotted name, as ``RunConfig.change`` takes them."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
 def _setting_names(config: RunConfig) -> str:
-    return ", ".join(name for name, _ in _flatten(config.to_dict()))
+    return ", ".join(name for name, _ in flatten(config.to_dict()))
 
 
 def _convert(owner: Any, key: str, value: Any, name: str) -> Any:

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from matlib.config import RunConfig
+from matlib.config import RunConfig, flatten
 from matlib.errors import MatlibError
 from matlib.records import read_record
 
 
 def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]:
     """The command that trains this configuration, with every setting of its sections written out."""
-    settings = [f"{name}={value}" for name, value in _settings(config)]
+    settings = [f"{name}={value}" for name, value in flatten(config.to_dict()) if "." in name]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
             "-m", "matlib.training", "--row", config.name, "--profile", config.profile, "--seed", str(config.seed),
             "--out", str(out), "--set", *settings]
@@ -28,12 +28,6 @@ def run(config: RunConfig, out: Path | str, processes: int = 1) -> dict[str, Any
         if line.startswith(config.name):
             print(line, flush=True)
     return read_record(Path(out))
-
-
-def _settings(config: RunConfig) -> Iterator[tuple[str, Any]]:
-    for section in ("model", "loss", "data", "train"):
-        for name, value in config.to_dict()[section].items():
-            yield f"{section}.{name}", value
 
 
 def _lines(arguments: list[str]) -> Iterator[str]:
