@@ -53,6 +53,10 @@ class Limits:
     """How large an archive may become. Photographs hardly shrink, so an honest one grows little."""
 
     members: int = 1_000_000
+    depth: int = 64
+    """Folders in folders."""
+    name: int = 255
+    """Bytes of a file's or folder's name: more fit on few disks."""
     bytes: int = 64 << 30
     growth: int = 100
     """Unpacked bytes for each byte of the archive, beyond the first 64 MiB, which are free."""
@@ -147,15 +151,21 @@ def _extract_all(archive: Path, folder: Path, part: Path, limits: Limits) -> Non
             if count > limits.members:
                 raise MatlibError(f"{archive} is refused: it has more than {limits.members} members")
             parts = _checked_parts(archive, member)
+            if len(parts) > limits.depth or any(len(os.fsencode(part)) > limits.name for part in parts):
+                raise MatlibError(f"{archive} is refused: it has folders in folders, or names, of absurd length")
             if not parts or parts[0] == "__MACOSX":  # what macOS adds to zips beside the real content
                 continue
             path = folder.joinpath(*parts)
             if member.kind == "folder":
+                if path.is_file():
+                    raise MatlibError(f"{archive} is refused: at {member.name!r} a file and a folder have one name")
                 path.mkdir(parents=True, exist_ok=True)
                 continue
             if parts in written:
                 raise MatlibError(f"{archive} is refused: it holds {member.name!r} twice")
             written.add(parts)
+            if path.is_dir() or any(parts[:depth] in written for depth in range(1, len(parts))):
+                raise MatlibError(f"{archive} is refused: at {member.name!r} a file and a folder have one name")
             path.parent.mkdir(parents=True, exist_ok=True)
             left = _copy(archive, member, path, part, left)
 

@@ -121,6 +121,14 @@ def list_pictures(folder: Path, *, numbered: bool = False) -> list[Path]:
     return pictures
 
 
+def read_lines(file: Path) -> list[str]:
+    """The lines of a list of images. Raises MatlibError where it is not text."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise MatlibError(f"{file} is not a list in UTF-8: fetch it again") from None
+
+
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
@@ -44,13 +44,14 @@ class _Cache(NamedTuple):
 
 
 def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
-    """A picture file as RGB values 0..255.
+    """A picture file as RGB values 0..255, turned as its EXIF orientation says; 16 bits a value become 8.
 
-    Raises MatlibError for a file that is missing or not a whole picture.
+    Raises MatlibError for a file that is missing or not a whole picture, and for one of 32-bit values, whose range
+    nobody tells.
     """
     try:
         with Image.open(path) as image:
-            return F.pil_to_tensor(image.convert("RGB"))
+            return F.pil_to_tensor(_eight_bits(_upright(image)).convert("RGB"))
     except FileNotFoundError:
         raise MatlibError(
             f"{path} is gone: restore it from the archive, or load the data set again"
@@ -59,6 +60,21 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
         raise MatlibError(
             f"{path} cannot be read as an image; delete it or restore it from the archive ({error})"
         ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    except Exception:  # a picture may be sound though its EXIF is not
+        turned = False
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """PIL's own conversion clips what is over 255, which leaves such pictures white."""
+    if image.mode in ("I", "F"):
+        raise ValueError("its values have 32 bits: save it with 8")
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
 
 
 class ImageDataset(Dataset):

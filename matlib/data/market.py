@@ -22,7 +22,7 @@ JUNK = -1
 MARKET1501 = Layout("Market-1501", ("Market-1501-v15.09.15", "Market-1501", "market1501"), (SPLITS,))
 DUKEMTMC = Layout("DukeMTMC-reID", ("DukeMTMC-reID", "dukemtmcreid", "dukemtmc", "duke"), (SPLITS,))
 
-_NAME = re.compile(r"(-1|\d+)_c(\d+)")
+_NAME = re.compile(r"(-1|\d{1,18})_c(\d{1,9})")
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from matlib.data.folders import Layout, locate
+from matlib.data.folders import Layout, locate, read_lines
 from matlib.data.market import SPLITS, read_market_layout
 from matlib.data.options import one_of
 from matlib.data.samples import ReIDDataset, Sample, relabel
@@ -72,7 +72,7 @@ def read_msmt17(
 def _read_list(file: Path, images: Path) -> tuple[Sample, ...]:
     """The samples that a list names, sorted by path."""
     samples = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         if line.strip():
             sample = _read_line(line, f"{file}, line {number}", images)
             if sample.path in samples:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from matlib.data.folders import Layout, MissingDatasetError, locate
+from matlib.data.folders import Layout, MissingDatasetError, locate, read_lines
 from matlib.data.market import DUKEMTMC, SPLITS, parse, read_market_layout, read_split
 from matlib.data.options import one_of
 from matlib.data.samples import ReIDDataset, relabel
@@ -80,7 +80,7 @@ def _read_lists(name: str, folder: Path, duke: Path) -> ReIDDataset:
 def _listed_images(file: Path, duke: Path, split: str) -> list[Path]:
     """The images that a list names, sorted by name, where DukeMTMC-reID has them."""
     here, test = set(os.listdir(duke / split)), set(os.listdir(duke / SPLITS[2]))
-    names = sorted({line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()} - {""})
+    names = sorted({line.strip() for line in read_lines(file)} - {""})
     missing = [image for image in names if image not in here and image not in test]
     if missing or not names:
         raise MatlibError(

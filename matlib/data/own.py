@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ FOLDERS = {
 COLUMNS = ("path", "identity", "camera", "split")
 CAMERAS = ("named", "ignored")
 
-_MARKET_NAME = re.compile(r"(-1|\d+)_c(\d+)")
+_MARKET_NAME = re.compile(r"(-1|\d{1,18})_c(\d{1,9})")
 _FOLDER_NAME = re.compile(r"([^_]+)_.+")
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ def _csv_rows(file: Path, reader: csv.DictReader) -> Iterable[_Row]:
         if empty:
             raise MatlibError(f"{where}: no {listed(empty)} given; each line is to hold {listed(COLUMNS)}")
         row = _Row(
-            file.parent / Path(values["path"]).expanduser(),
+            file.parent / os.path.expanduser(values["path"]),
             values["identity"],
             values["camera"],
             values["split"],
@@ -173,7 +174,7 @@ def _csv_rows(file: Path, reader: csv.DictReader) -> Iterable[_Row]:
             raise MatlibError(f"{where}: the split is one of {', '.join(SPLITS)}; got {row.split!r}")
         if row.path.suffix.lower() not in IMAGE_SUFFIXES:
             raise MatlibError(f"{where}: {row.path.name!r} is not an image ({', '.join(IMAGE_SUFFIXES)})")
-        if not row.path.is_file():
+        if not os.path.isfile(row.path):  # which no name is too long for
             raise MatlibError(f"{where}: there is no file {row.path}; paths are relative to {file.parent}")
         before = seen.setdefault((row.path, row.split), reader.line_num)
         if before != reader.line_num:
@@ -213,7 +214,7 @@ def _dataset(name: str, root: Path, rows: Sequence[_Row], cameras: str) -> ReIDD
 def _numbers(names: Iterable[str], *, keep: bool) -> dict[str, int]:
     """A number for each name: its own, if ``keep`` and all are numbers, otherwise its place among the sorted names."""
     names = set(names)
-    if not all(re.fullmatch(r"\d+", name, re.ASCII) for name in names):
+    if not all(re.fullmatch(r"\d{1,18}", name, re.ASCII) for name in names):  # more digits are a name, not a number
         return {name: place for place, name in enumerate(sorted(names))}
     if keep:
         return {name: int(name) for name in names}

@@ -103,7 +103,10 @@ def checked_labels(query_ids: Array, gallery_ids: Array, query_cameras: Array, g
 
 
 def _integers(values: Array, name: str) -> Int64[np.ndarray, " n"]:
-    array = to_numpy(values)
+    try:
+        array = to_numpy(values)
+    except ValueError:
+        raise MatlibError(f"{name} is to be one-dimensional, but holds lists of different lengths") from None
     if array.ndim != 1:
         raise MatlibError(f"{name} is to be one-dimensional, but has the shape {array.shape}")
     if array.size and array.dtype.kind not in "iu":

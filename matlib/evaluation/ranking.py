@@ -35,6 +35,7 @@ from matlib.evaluation.labels import Array, IdentityIndex, Labels, Pairs, checke
 AVERAGE_PRECISIONS = ("plain", "trapezoid")
 UNMATCHED = ("skip", "zero")
 METRICS = ("cosine", "euclidean")
+_LAST_RANK = 1 << 24
 
 _MATRIX_ELEMENTS = 1 << 22  # of a given matrix, that are looked at together
 _BLOCK_ELEMENTS = 1 << 23  # distances that are computed and held at a time
@@ -120,9 +121,7 @@ def evaluate(distances: Array, query_ids: Array, gallery_ids: Array, query_camer
     an unknown option, and queries none of which has a match.
     """
     labels = checked_labels(query_ids, gallery_ids, query_cameras, gallery_cameras)
-    distances = distances.detach() if isinstance(distances, Tensor) else np.asarray(distances)
-    if distances.dtype.is_complex if isinstance(distances, Tensor) else distances.dtype.kind not in "fiub":
-        raise MatlibError(f"distances are to be real numbers, but their type is {distances.dtype}")
+    distances = _real(distances, "distances")
     expected = (len(labels.query_ids), len(labels.gallery_ids))
     if tuple(distances.shape) != expected:
         raise MatlibError(f"distances have the shape {tuple(distances.shape)}, but there are {expected[0]} queries and "
@@ -371,20 +370,39 @@ def _rows_of(features: Tensor, fraction: int) -> int:
 
 
 def checked_features(features: Array, count: int, side: str) -> Tensor:
-    tensor = features.detach() if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
+    tensor = _real(features, f"{side} features")
+    if isinstance(tensor, np.ndarray):
+        if not tensor.dtype.isnative or tensor.dtype.itemsize > 8:
+            tensor = tensor.astype(np.float64 if tensor.dtype.itemsize >= 8 else np.float32)
+        tensor = torch.as_tensor(np.ascontiguousarray(tensor) if min(tensor.strides, default=0) < 0 else tensor)
     if tensor.ndim != 2 or len(tensor) != count or not tensor.shape[1]:
         raise MatlibError(f"{side} features have the shape {tuple(tensor.shape)}, but there are {count} {side} images: "
                           f"the shape is to be ({count}, channels)")
-    if tensor.is_complex():
-        raise MatlibError(f"{side} features are to be real numbers, but their type is {tensor.dtype}")
     if not all(torch.isfinite(part).all() for part in tensor.split(_rows_of(tensor, 1))):
         raise MatlibError(f"{side} features are not all finite, so they have no distances: look at the model's output")
     return tensor
 
 
+def _real(values: Array, name: str) -> Tensor | np.ndarray:
+    """As a dense tensor without history, or an array. Raises MatlibError for what holds no real numbers."""
+    if isinstance(values, Tensor):
+        real = not values.is_complex() and values.layout == torch.strided and values.device.type != "meta"
+        kind = f"{values.dtype}, {values.layout}"
+        values = values.detach().float() if values.dtype.itemsize == 1 and values.is_floating_point() else values.detach()
+    else:
+        try:
+            values = np.asarray(values)
+        except ValueError:
+            raise MatlibError(f"{name} have rows of different lengths: they are to be a matrix") from None
+        real, kind = values.dtype.kind in "fiub", values.dtype
+    if not real:
+        raise MatlibError(f"{name} are to be real numbers in the computer's memory, but their type is {kind}")
+    return values
+
+
 def _check_options(max_rank: int, average_precision: str, unmatched: str) -> None:
-    if max_rank < 1:
-        raise MatlibError(f"max_rank is 1 or more; got {max_rank}")
+    if not isinstance(max_rank, int | np.integer) or not 1 <= max_rank <= _LAST_RANK:
+        raise MatlibError(f"max_rank is a whole number from 1 to {_LAST_RANK}; got {max_rank!r}")
     if average_precision not in AVERAGE_PRECISIONS:
         raise MatlibError(f"average_precision is one of {', '.join(AVERAGE_PRECISIONS)}; got {average_precision!r}")
     if unmatched not in UNMATCHED:

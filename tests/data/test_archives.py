@@ -114,7 +114,11 @@ HOSTILE_ZIPS = {
     "link": (link_info(), "is a link"),
     "device": (link_info(kind=stat.S_IFCHR), "is a special file"),
     "twice": ("set/fine.txt", "twice"),
-    "file and folder": ("set/fine.txt/deeper.txt", "cannot be unpacked|twice"),
+    "file and folder": ("set/fine.txt/deeper.txt", "a file and a folder have one name"),
+    "folder of a file's name": ("set/fine.txt/", "a file and a folder have one name"),
+    "file of a folder's name": ("set", "a file and a folder have one name"),
+    "long name": ("set/" + "a" * 300, "absurd length"),
+    "folders without end": ("a/" * 5000 + "b", "absurd length"),
 }
 
 

@@ -317,6 +317,13 @@ def test_damaged_lists_of_msmt17_are_told(tmp_path, line, sentence):
         load_dataset("msmt17", tmp_path)
 
 
+def test_a_list_that_is_no_text_is_told(tmp_path):
+    folder = write_msmt17(tmp_path / "MSMT17_V1")
+    (folder / "list_train.txt").write_bytes(b"0000/\xff\xfe_000_01.jpg 0\n")
+    with pytest.raises(MatlibError, match="list_train.txt is not a list in UTF-8: fetch it again"):
+        load_dataset("msmt17", tmp_path)
+
+
 def test_a_missing_list_of_msmt17_is_told(tmp_path):
     (write_msmt17(tmp_path / "MSMT17_V1") / "list_val.txt").unlink()
     with pytest.raises(

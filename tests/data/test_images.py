@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from matlib.data import Augmentation, IdentitySampler, ImageDataset, Sample, load_dataset
+from matlib.data.images import read_image
 from matlib.data.transforms import COCO_MIRROR, IMAGENET_MEAN, IMAGENET_STD, Variation
 from matlib.errors import MatlibError
 
@@ -46,6 +47,37 @@ def test_other_kinds_of_pictures_become_rgb(tmp_path, mode):
     Image.new("RGB", (10, 20), "white").convert(mode).save(path)
     image = ImageDataset([Sample(path, 0, 0)], (20, 10))[0]["image"]
     torch.testing.assert_close(pixels(image), torch.ones(3, 20, 10), atol=1e-5, rtol=0)
+
+
+def test_a_photograph_stands_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to view
+    pixels = np.zeros((16, 8, 3), np.uint8)
+    pixels[:8] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    assert torch.equal(read_image(tmp_path / "a.png"), torch.from_numpy(np.rot90(pixels, -1).copy()).permute(2, 0, 1))
+    exif_bytes = b"Exif\0\0no header of a TIFF"
+    Image.fromarray(pixels).save(tmp_path / "b.png", exif=exif_bytes)
+    assert read_image(tmp_path / "b.png").shape == (3, 16, 8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_become_eight_and_are_not_clipped(tmp_path, suffix):
+    steps = np.array([[0, 255, 256], [30000, 65279, 65535]], np.uint16)
+    Image.fromarray(steps).save(tmp_path / f"a{suffix}")
+    assert read_image(tmp_path / f"a{suffix}")[1].tolist() == [[0, 0, 1], [117, 254, 255]]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pictures_whose_range_nobody_tells_are_refused(tmp_path, kind):
+    Image.fromarray(np.ones((2, 2), kind)).save(tmp_path / "a.tif")
+    with pytest.raises(MatlibError, match="a.tif cannot be read as an image.*32 bits: save it with 8"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_one_pixel_is_a_picture(tmp_path):
+    Image.new("RGB", (1, 1), (7, 8, 9)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").flatten().tolist() == [7, 8, 9]
 
 
 @pytest.mark.parametrize("cache", [False, True])

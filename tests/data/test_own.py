@@ -192,6 +192,8 @@ def test_labels_count_in_the_fingerprint(tmp_path):
         (",bob,hall,train", "line 6: no path given"),
         ("images/no.jpg,bob,hall,train", "line 6: there is no file .*no.jpg; paths are relative to"),
         ("images/c.jpg,bob,hall,gallery", "line 6: images/c.jpg was in gallery before, on line 4"),
+        (f"{'a' * 300}.jpg,bob,hall,train", "line 6: there is no file"),
+        ("~nobody_at_all/c.jpg,bob,hall,train", "line 6: there is no file"),
         ("my list.csv,bob,hall,train", "line 6: 'my list.csv' is not an image"),
         ('"images/c.jpg,bob,hall,train', "is not a CSV file in UTF-8"),
     ],
@@ -201,6 +203,27 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path, line, sentence):
     write_csv(file, [*LINES, line])
     with pytest.raises(MatlibError, match=sentence):
         load_dataset("csv", file)
+
+
+def test_a_number_that_no_integer_holds_is_a_name(tmp_path):
+    lines = [line.replace("zoë", "9" * 25).replace("bob", "7") for line in LINES]
+    assert {sample.identity for sample in load_dataset("csv", write_listed(tmp_path, lines)).gallery} == {0, 1}
+
+
+def test_windows_files_are_read_alike(tmp_path):
+    file = write_listed(tmp_path)
+    plain = load_dataset("csv", file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_dataset("csv", file) == plain
+
+
+def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
+    (tmp_path / "train").mkdir()
+    monkeypatch.setattr("os.scandir", lambda folder: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(folder))))
+    with pytest.raises(MatlibError, match="folder cannot be read: .*train: Permission denied; mend that"):
+        load_dataset("folder", tmp_path)
+    with pytest.raises(MatlibError, match="market1501 cannot be read: x+: File name too long"):
+        load_dataset("market1501", "x" * 5000)
 
 
 def test_files_that_are_no_such_csv(tmp_path):

@@ -134,6 +134,21 @@ def assert_same(one: RankingMetrics, other: RankingMetrics):
     np.testing.assert_array_equal(one.average_precisions, other.average_precisions)
 
 
+@pytest.mark.parametrize("change", [
+    lambda a: np.ascontiguousarray(a[::-1])[::-1], lambda a: np.repeat(a, 2, axis=1)[:, ::2], np.asfortranarray,
+    lambda a: a.astype(">f8"), lambda a: a.astype(np.longdouble), lambda a: torch.from_numpy(a.T.copy()).T,
+    lambda a: a.tolist()])
+def test_how_features_and_distances_lie_in_memory_changes_nothing(change):
+    generator = np.random.default_rng(5)
+    query, gallery = generator.normal(size=(12, 6)), generator.normal(size=(30, 6))
+    labels = [generator.integers(0, high, n) for n, high in ((12, 4), (30, 4), (12, 2), (30, 2))]
+    distances = np.linalg.norm(query[:, None] - gallery, axis=2)
+    expected = evaluate(distances, *labels)
+    for found in (evaluate(change(distances), *labels),
+                  evaluate_features(change(query), change(gallery), *labels, metric="euclidean")):
+        np.testing.assert_array_equal(found.average_precisions, expected.average_precisions)
+
+
 def test_ties_are_ranked_in_the_order_of_the_gallery():
     first = evaluate(np.zeros((1, 40)), [5], [5] + [1] * 39, [0], [1] * 40)
     last = evaluate(np.zeros((1, 40)), [5], [1] * 39 + [5], [0], [1] * 40)
@@ -198,6 +213,9 @@ GOOD = dict(
         ({"distances": np.zeros((3, 2))}, r"\(3, 2\).*2 queries and 3 gallery"),
         ({"distances": np.zeros(6)}, r"to be \(2, 3\)"),
         ({"distances": np.zeros((2, 3), complex)}, "real numbers"),
+        ({"distances": [[1, 2, 3], [1]]}, "different lengths"),
+        ({"distances": torch.zeros(2, 3).to_sparse()}, "sparse"),
+        ({"query_ids": [[1], [1, 2]]}, "different lengths"),
         ({"query_ids": [], "query_cameras": [], "distances": np.zeros((0, 3))}, "query side is empty"),
         ({"gallery_ids": [], "gallery_cameras": [], "distances": np.zeros((2, 0))}, "gallery side is empty"),
         ({"gallery_cameras": [1, 1]}, "gallery_ids has 3 values, but gallery_cameras has 2"),
@@ -207,6 +225,7 @@ GOOD = dict(
         ({"query_ids": [8, 9]}, "not one identity"),
         ({"query_ids": [1, 9], "gallery_cameras": [0, 0, 0]}, "own camera only"),
         ({"max_rank": 0}, "max_rank"),
+        ({"max_rank": 1 << 60}, "max_rank"),
         ({"average_precision": "oxford"}, "plain, trapezoid"),
         ({"unmatched": "keep"}, "skip, zero"),
     ],
@@ -227,6 +246,8 @@ def test_bad_input_is_refused_in_a_sentence(change, sentence):
         ({"gallery_features": np.full((3, 4), 2e38, np.float32), "query_features": np.ones((2, 4), np.float32)},
          "so large that their distances overflow"),
         ({"query_features": np.ones((2, 4), complex)}, "real numbers"),
+        ({"query_features": np.full((2, 4), "1")}, "real numbers"),
+        ({"query_features": torch.ones(2, 4).to_sparse()}, "sparse"),
     ],
 )
 def test_bad_features_are_refused_in_a_sentence(change, sentence):
