@@ -49,7 +49,7 @@ PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
     "data": {"dataset": DATASET, "root": ROOT},
     "datacard": {"root": ROOT},
-    "model": {"profile": PROFILE},
+    "model": {"profile": PROFILE, "step": str(BOOK / "records" / "step.json")},
     "options": {"records": RECORDED},
     "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED, "ladder": [str(BOOK / "ladder")]}
                   | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
@@ -66,6 +66,7 @@ NEEDS = {
     **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
     "data": [MANIFEST],
     "datacard": [MANIFEST],
+    "model": [str(BOOK / "records" / "step.json")],
     "options": RECORDS + REFERENCE,
     "difficulty": [MANIFEST] + RECORDS + REFERENCE,
     "diagnostics": [f"{SHOWN}/record.json"],

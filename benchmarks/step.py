@@ -171,7 +171,7 @@ def main() -> None:
     sys.stdout.write(table(found) + "\n")
     if arguments.json:
         record = found | {"config": config.to_dict(), "run": provenance(1, device)}
-        arguments.json.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -122,8 +122,8 @@ class TrainConfig:
     warmup_epochs: int = 10  # not in the paper; linear from lr / 10
     clip: float = 5.0  # gradient norm; not in the paper; 0 is none
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    channels_last: bool = True  # memory format of the convolutions; changes no result but its rounding
-    compile: Literal["no", "inductor", "eager"] = "no"  # backend of torch.compile for trunk and encoder; eager: no speed-up
+    channels_last: bool = True  # memory format of the convolutions; off, a laptop step takes 1.2 times the CPU time
+    compile: Literal["no", "inductor", "eager"] = "no"  # torch.compile of trunk and encoder; inductor: minutes to start
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matlib.figures.images import (
 )
 from matlib.figures.labels import label_sheet, occlusion_histogram
 from matlib.figures.pipeline import figure2, figure2_linked, figure2_svg
-from matlib.figures.records import by_knob, compare, diagnostics, gradient_norms, losses, motion_gain, trade
+from matlib.figures.records import by_knob, compare, diagnostics, gradient_norms, losses, motion_gain, step_shares, trade
 from matlib.figures.results import figure1, figure3, is_rendered
 from matlib.figures.style import INK, part_colours, setup
 
@@ -25,5 +25,5 @@ __all__ = [
     "figure2_linked", "figure2_svg", "figure3",
     "gradient_norms", "image_rows", "is_rendered", "label_sheet", "load_images", "losses", "motion_gain",
     "occlusion_histogram", "part_colours", "part_picture", "plt", "scale_of", "setup", "show_image",
-    "trade",
+    "step_shares", "trade",
 ]

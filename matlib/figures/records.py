@@ -68,6 +68,16 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
     return figure
 
 
+def step_shares(found: dict) -> Figure:
+    """The share that each part has of a training step, as ``benchmarks/step.py`` writes them, in the order of the step."""
+    shares = {name: 100 * share for name, share in found["shares"].items()}
+    figure, ax = plt.subplots(figsize=(6.5, 2.6))
+    sns.barplot(x=list(shares.values()), y=list(shares), ax=ax, color=sns.color_palette("deep")[0])
+    ax.bar_label(ax.containers[0], fmt="%.1f", padding=3, fontsize=8)
+    ax.set(xlabel="share of a training step, %", ylabel="", xlim=(0, 1.15 * max(shares.values())))
+    return figure
+
+
 def trade(frame: pd.DataFrame, scores: Sequence[str], metric: str = "rank1", title: str = "rank-1, %") -> Figure:
     """Scores against the truth over a retrieval metric: a panel a score, a point a run, colour and shape by row."""
     figure, axes = plt.subplots(1, len(scores), figsize=(3.2 * len(scores), 3.4), squeeze=False)
