@@ -25,6 +25,7 @@ from matlib.data.datasets import dataset_names, load_dataset
 from matlib.data.fingerprints import image_name
 from matlib.data.images import read_image
 from matlib.data.joint_cache import Detections, cache_path, read_cache
+from matlib.data.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.errors import MatlibError, command_line
 
@@ -124,11 +125,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m matlib.data.detect", description="Find people's joints in a set.")
     parser.add_argument("--dataset", required=True, help=f"one of {', '.join(dataset_names())}")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of the data sets; default data")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options of the set, as query=occluded")
     parser.add_argument("--weights", type=Path, help="file of the detector's weights; default torchvision's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default cuda")
     parser.add_argument("--batch", type=int, default=8, help="images at a time; default 8")
     arguments = parser.parse_args(argv)
-    dataset = load_dataset(arguments.dataset, arguments.root)
+    dataset = load_dataset(arguments.dataset, arguments.root, **parse_options(arguments.set))
     found = detect(dataset, load_detector(arguments.weights), arguments.device, max(1, arguments.batch))
     people = sum(joints is not None for joints in found.images.values())
     logger.info("%s: people in %d of %d images; %s", dataset.name, people, len(found.images), cache_path(dataset))
