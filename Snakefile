@@ -36,7 +36,8 @@ RUN = f"runs/{PROFILE}/{{row}}/seed{{seed}}"
 RUNS = expand(RUN, row=[row.name for row in TABLE_1], seed=SEEDS)
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
-REFERENCE = [str(path) for folder in ("records", "ladder") for path in sorted((BOOK / folder).rglob("*.json"))]
+REFERENCE = [str(path) for folder in ("records", "ladder", "effects")
+             for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
 PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
@@ -50,7 +51,7 @@ PARAMETERS = {
     "data": {"dataset": DATASET, "root": ROOT},
     "datacard": {"root": ROOT},
     "model": {"profile": PROFILE, "step": str(BOOK / "records" / "step.json")},
-    "options": {"records": RECORDED},
+    "options": {"records": [*RECORDED, str(BOOK / "effects")]},
     "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED, "ladder": [str(BOOK / "ladder")]}
                   | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
     "diagnostics": {"run": SHOWN},

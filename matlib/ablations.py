@@ -6,7 +6,7 @@ The paper's numbers are on Occluded-Duke, in percent: rank-1, rank-5, rank-10, m
 from dataclasses import dataclass, field
 from typing import Any
 
-from matlib.config import LITERAL, ROBUST, RunConfig, profile
+from matlib.config import LITERAL, OPTION, ROBUST, RunConfig, differences, flatten, profile
 from matlib.errors import MatlibError
 
 
@@ -59,3 +59,20 @@ def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, An
     if row not in ROWS:
         raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}")
     return profile(profile_name).change({"name": row, "seed": seed, **ROWS[row].changes, **(changes or {})})
+
+
+#: Settings in which a run may differ from its row: tables keep such runs apart, or they are no part of the method.
+_FREE = ("data.dataset", "train.epochs", "train.mixed_precision")
+
+
+def run_title(config: RunConfig) -> str:
+    """The row that a run is of and, where it is not quite that row, what it changes: ``full, loss.fc_on=parts``.
+
+    Raises MatlibError for a profile that this version does not know.
+    """
+    if config.name not in ROWS:
+        return config.name
+    values = dict(flatten(config.to_dict()))
+    changed = [name for name in differences(config, row_config(config.name, config.profile, config.seed))
+               if name not in _FREE and not name.startswith(OPTION)]
+    return ", ".join([config.name, *(f"{name}={values[name]}" for name in changed)])

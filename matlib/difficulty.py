@@ -19,8 +19,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from matlib.ablations import run_title
 from matlib.annyville import generate
 from matlib.annyville.writer import read_manifest
+from matlib.config import RunConfig
 from matlib.data import ReIDDataset, fingerprint, load_dataset
 from matlib.data.rendered import find_annyville
 from matlib.errors import MatlibError, command_line
@@ -96,11 +98,11 @@ def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
     lines = [sets[rungs["data"]["name"], rungs["data"]["fingerprint"]] | {"name": name, "profile": "", **metrics}
              for rungs in written for name, metrics in rungs["rungs"].items()]
     for record in find_records(*folders):
-        tested, config = record.get("tested", record["data"]), record["config"]
+        tested, config = record.get("tested", record["data"]), RunConfig.from_dict(record["config"])
         of = sets.get((tested["name"], tested["fingerprint"]))
-        if of and config["name"] in RUNGS and record["metrics"]:
+        if of and run_title(config) in RUNGS and record["metrics"]:
             percent = {metric: 100 * record["metrics"][tested["name"]][metric] for metric in METRICS}
-            lines.append(of | {"name": config["name"], "profile": config["profile"], **percent})
+            lines.append(of | {"name": config.name, "profile": config.profile, **percent})
     return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS])
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 
+from matlib.ablations import run_title
 from matlib.config import DataConfig, LossConfig, ModelConfig, RunConfig, differences
 from matlib.records import find_records
 
@@ -137,16 +138,16 @@ def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
     """
     records = [(r, RunConfig.from_dict(r["config"])) for r in find_records(*folders) if "tested" not in r]
     names = {option.name for option in OPTIONS}
-    full_models = {(c.profile, c.seed, r["data"]["fingerprint"]): c for r, c in records if c.name == "full"}
+    full_models = {_experiment(r, c): c for r, c in records if run_title(c) == "full"}
     lines = []
     for record, config in records:
-        full = full_models.get((config.profile, config.seed, record["data"]["fingerprint"]))
+        full = full_models.get(_experiment(record, config))
         changed = [name for name in differences(config, full) if name != "name"] if full else [""]
         if len(changed) <= 1 and set(changed) <= names and config.profile != "smoke":
             name = changed[0] if changed else ""
             section, _, key = name.partition(".")
             lines.append({"option": name, "reading": str(getattr(getattr(config, section), key)) if name else "",
-                          "profile": config.profile, "data": record["data"]["fingerprint"], "seed": config.seed,
+                          "profile": config.profile, "data": _experiment(record, config), "seed": config.seed,
                           "value": 100 * record["metrics"][record["data"]["name"]][metric]})
     if not lines:
         return pd.DataFrame(columns=["option", "reading", "profile", "change", "seeds"])
@@ -156,6 +157,11 @@ def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
     pairs["change"] = pairs["value"] - pairs["value_full"]
     return (pairs.groupby(["option", "reading", "profile"], as_index=False)
             .agg(change=("change", "mean"), seeds=("seed", "nunique")))
+
+
+def _experiment(record: dict[str, Any], config: RunConfig) -> tuple[Any, ...]:
+    """What two runs share whose difference is one of their settings alone."""
+    return config.profile, config.seed, config.train.epochs, record["data"]["fingerprint"]
 
 
 def html_table(chapter: str, measured: pd.DataFrame) -> str:

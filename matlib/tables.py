@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from matlib.ablations import Row
+from matlib.ablations import Row, run_title
+from matlib.config import RunConfig
 from matlib.errors import MatlibError
 from matlib.evaluation import PerQuery, bootstrap_difference
 from matlib.records import find_records
@@ -19,6 +20,8 @@ NOT_RUN = "–"
 
 def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     """All records below the folders, a row for each record and test set; metrics in percent. Empty where there is none.
+
+    ``name`` is ``ablations.run_title``: that of a row of the tables only where the run has the row's settings.
 
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
     that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
@@ -40,7 +43,7 @@ def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config, run, data = record["config"], record["run"], record["data"]
     for name, metrics in record["metrics"].items():
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
-        yield {"name": config["name"], "profile": config["profile"], "epochs": config["train"]["epochs"],
+        yield {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"], "epochs": config["train"]["epochs"],
                "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"],
                "images": data.get("images"), "tested_on": name, **percent, "queries": metrics["queries"],
                "gallery": metrics["gallery"],
@@ -182,7 +185,7 @@ def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     rows = []
     for record in find_records(*folders):
         config = record["config"]
-        of = {"name": config["name"], "profile": config["profile"], "seed": config["seed"],
+        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"], "seed": config["seed"],
               "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
         for network, scores in _networks(record.get("scores", {})).items():
             rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})

@@ -14,11 +14,11 @@ from matlib.errors import MatlibError
 
 
 def record(folder, row="full", seed=0, rank1=0.5, tested="annyville-occluded", profile="smoke", fingerprint="f" * 64,
-           extra=None):
+           extra=None, changes=None):
     metrics = {"rank1": rank1, "rank3": 0.6, "rank5": 0.7, "rank10": 0.8, "mAP": 0.4, "mINP": 0.2, "queries": 9,
                "gallery": 9, **(extra or {})}
     content = {
-        "config": row_config(row, profile, seed).to_dict(), "metrics": {tested: metrics}, "history": [],
+        "config": row_config(row, profile, seed, changes).to_dict(), "metrics": {tested: metrics}, "history": [],
         "data": {"name": "annyville-occluded", "fingerprint": fingerprint, "images": 1200},
         "seconds": {"training": 90.0, "evaluation": 1.0},
         "run": {"commit": "abc", "hardware": "CPU", "torch": "2", "date": "2026-01-01", "processes": 1}}
@@ -47,6 +47,17 @@ def test_the_papers_numbers_stand_beside_whatever_was_measured(tmp_path):
     ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
     paper = tables.table(TABLE_1, group)["paper, Occluded-Duke"].astype(float)
     assert paper.values.tolist() == [list(row.paper) for row in TABLE_1]
+
+
+def test_a_run_with_another_setting_is_not_the_row(tmp_path):
+    record(tmp_path, rank1=0.25)
+    record(tmp_path / "changed", rank1=0.75, changes={"loss.fc_on": "parts"})
+    record(tmp_path / "longer", rank1=0.5, changes={"train.epochs": 40})
+    frame = tables.load_records([tmp_path])
+    assert sorted(frame.name) == ["full", "full", "full, loss.fc_on=parts"]
+    shown = [tables.table(TABLE_1, group).loc["#5 full model", ("measured here", "R-1")]
+             for _, group in tables.experiments(frame)]
+    assert sorted(shown) == ["25.0", "50.0"]
 
 
 def test_seeds_are_averaged_and_other_experiments_kept_apart(tmp_path):
