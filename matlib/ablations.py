@@ -62,7 +62,7 @@ def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, An
 
 
 #: Settings in which a run may differ from its row: tables keep such runs apart, or they are no part of the method.
-_FREE = ("data.dataset", "train.epochs", "train.mixed_precision")
+_FREE = ("data.dataset", "train.epochs", "train.mixed_precision", "train.compile", "train.channels_last")
 
 
 def run_title(config: RunConfig) -> str:
