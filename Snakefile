@@ -180,7 +180,7 @@ rule run:
         settings=lambda wildcards: json.dumps(CONFIGS[wildcards.row], sort_keys=True),
         parameters=lambda wildcards: json.dumps(dict(
             profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed), dataset=DATASET, root=ROOT,
-            out=RUN.format(**wildcards))),
+            out=RUN.format(**wildcards), set_aside=True)),
     threads: 1
     resources: gpu=1 if GPUS else 0
     priority: 10

@@ -55,8 +55,12 @@ def read_record(path: Path | str) -> dict[str, Any]:
 
 
 def find_records(*folders: Path | str) -> list[dict[str, Any]]:
-    """All records below the folders (``record*.json``), in the order of their paths; each knows its own ``path``."""
-    paths = [path for folder in folders for path in sorted(Path(folder).rglob("record*.json"))]
+    """All records below the folders (``record*.json``), in the order of their paths; each knows its own ``path``.
+
+    Hidden folders are left out: they hold runs that were set aside (``matlib.earlier``).
+    """
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("record*.json"))
+             if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     return [read_record(path) | {"path": str(path)} for path in paths]
 
 

@@ -29,12 +29,13 @@ from tqdm import tqdm
 
 from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
-from matlib.config import RunConfig, TrainConfig, differences, profile_names
+from matlib.config import RunConfig, TrainConfig, profile_names
 from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, joint_source, load_dataset
 from matlib.data.joints import JointSource
 from matlib.data.options import title
 from matlib.diagnostics import collapses, diagnose, gradient_norms
 from matlib.distributed import synchronise_batch_norm
+from matlib.earlier import RESUME, check_same
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import evaluate_model
 from matlib.folders import alone
@@ -43,25 +44,22 @@ from matlib.objective import Objective
 
 logger = logging.getLogger(__name__)
 
-RESUME = "resume.pt"
-
 
 def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     """Train one model, evaluate it on its data set's queries, and write checkpoint and record into ``out``.
 
     Returns the record. A finished run of the same configuration in ``out`` is returned as it is; an unfinished one goes
-    on. Raises MatlibError where ``out`` holds another configuration's run, or the data cannot be read.
+    on. Raises MatlibError where ``out`` holds a run of another configuration or other images, or the data cannot be read.
     """
     out = Path(out)
-    if (out / records.RECORD).exists():
-        record = records.read_record(out)
-        _check_same(config, RunConfig.from_dict(record["config"]), out)
-        logger.info("%s: finished before, record in %s", config.name, out)
-        return record
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
     if not data.train:
         raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, and test on "
                           "it with python -m matlib.testing")
+    check_same(config, fingerprint(data), out)
+    if (out / records.RECORD).exists():
+        logger.info("%s: finished before, record in %s", config.name, out)
+        return records.read_record(out)
     # Without motion losses nothing reaches the keypoint branch, which data-parallel wrappers must be told.
     unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
@@ -176,7 +174,6 @@ class _Run:
         if not path.exists():
             return
         state = checkpoints.read(path)
-        _check_same(self.config, RunConfig.from_dict(state["config"]), self.out)
         checkpoints.load_weights(self.model, state["model"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -190,7 +187,8 @@ class _Run:
             scaler = self.accelerator.scaler
             checkpoints.save(self.out / RESUME, self._model_state() | {
                 "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(),
-                "scaler": scaler.state_dict() if scaler is not None else {}, "history": self.history})
+                "scaler": scaler.state_dict() if scaler is not None else {}, "history": self.history,
+                "fingerprint": fingerprint(self.data)})
         self.accelerator.wait_for_everyone()
 
     def _model_state(self) -> dict[str, Any]:
@@ -264,13 +262,6 @@ def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int)
         return warm * config.gamma ** (step // (config.step_epochs * steps))
 
     return LambdaLR(optimizer, factor)
-
-
-def _check_same(config: RunConfig, other: RunConfig, out: Path) -> None:
-    changed = differences(config, other)
-    if changed:
-        raise MatlibError(f"{out} holds a run of another configuration ({', '.join(changed)} differ); choose another --out, "
-                          "or delete that folder to train it anew")
 
 
 def _duration(seconds: float) -> str:
