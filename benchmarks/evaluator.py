@@ -4,14 +4,17 @@
     python benchmarks/evaluator.py --features-only --distractors 1000000 --channels 256
     python benchmarks/evaluator.py --features-only --queries 11659 --gallery 82161 --identities 3060
 
-The last two are for galleries whose matrix nobody wants to hold: a process that has features alone, so that what it adds
-to its peak is the evaluator's, beside the bare matrix product of the same features.
+The last two are for galleries whose matrix nobody wants to hold: a process that has features alone, so that what it
+adds to its peak is the evaluator's, beside the bare matrix product of the same features. On one thread of a busy
+machine, with 256 channels: MSMT17's size took 1.3 times the CPU time of its product and added 72 MiB.
 
 The features are random vectors about random centres, one an identity, so that images of an identity are nearer to each
 other, as a trained model makes them; `--spread` says how far they lie apart. Counts and cameras are Market-1501's.
 Times are the best of three, wall and CPU; memory is what the first call adds to the peak of the process.
 
-torchreid and FastReID are timed if they can be imported as `torchreid.metrics.rank` and `fastreid.evaluation.rank`.
+torchreid and FastReID are timed if they can be imported as `torchreid.metrics.rank` and `fastreid.evaluation.rank`. On
+PyPI, torchreid 0.2.5 asks for packages that it does not declare and has no Cython source (its Python takes minutes), and
+fastreid 1.4.0 pins torch 1.13 and does not import on Python 3.10 or newer: build both from source.
 """
 
 import argparse

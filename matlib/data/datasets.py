@@ -83,8 +83,8 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
         ``msmt17``, ``cameras`` of ``folder`` and ``csv``.
 
     Raises MatlibError, in one sentence that says how to mend it, for an unknown name or option, and for a set
-    that is missing, empty, half unpacked or half rendered, or that may not be read. Numbers of images other than the published ones are
-    told in a warning.
+    that is missing, empty, half unpacked or half rendered, or that may not be read. Numbers of images other than the
+    published ones are told in a warning.
     """
     known = dataset_options(name)
     for option in options:
@@ -96,8 +96,9 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
     try:
         dataset = _ENTRIES[name].read(name, Path(os.path.expanduser(root)), others, **options)
     except OSError as error:
-        raise MatlibError(f"{name} cannot be read: {error.filename}: {error.strerror}; mend that, or name another folder"
-                          ) from error
+        raise MatlibError(
+            f"{name} cannot be read: {error.filename}: {error.strerror}; mend that, or name another folder"
+        ) from error
     expected = published(name, options)
     differs = expected and difference(name, count_dataset(dataset), expected)
     if differs:

@@ -378,7 +378,8 @@ def checked_features(features: Array, count: int, side: str) -> Tensor:
     if tensor.ndim != 2 or len(tensor) != count or not tensor.shape[1]:
         raise MatlibError(f"{side} features have the shape {tuple(tensor.shape)}, but there are {count} {side} images: "
                           f"the shape is to be ({count}, channels)")
-    if not all(torch.isfinite(part).all() for part in tensor.split(_rows_of(tensor, 1))):
+    parts = tensor.split(_rows_of(tensor, 4)) if tensor.is_floating_point() else ()
+    if not all(torch.isfinite(torch.stack(part.aminmax())).all() for part in parts):  # NaN is both least and largest
         raise MatlibError(f"{side} features are not all finite, so they have no distances: look at the model's output")
     return tensor
 
@@ -388,7 +389,9 @@ def _real(values: Array, name: str) -> Tensor | np.ndarray:
     if isinstance(values, Tensor):
         real = not values.is_complex() and values.layout == torch.strided and values.device.type != "meta"
         kind = f"{values.dtype}, {values.layout}"
-        values = values.detach().float() if values.dtype.itemsize == 1 and values.is_floating_point() else values.detach()
+        values = values.detach()
+        if values.is_floating_point() and values.dtype.itemsize == 1:
+            values = values.float()
     else:
         try:
             values = np.asarray(values)

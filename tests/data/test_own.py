@@ -219,7 +219,11 @@ def test_windows_files_are_read_alike(tmp_path):
 
 def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
     (tmp_path / "train").mkdir()
-    monkeypatch.setattr("os.scandir", lambda folder: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(folder))))
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(MatlibError, match="folder cannot be read: .*train: Permission denied; mend that"):
         load_dataset("folder", tmp_path)
     with pytest.raises(MatlibError, match="market1501 cannot be read: x+: File name too long"):

@@ -81,7 +81,7 @@ def test_unmatched_queries_of_a_draw_count_as_asked():
 
 @pytest.mark.parametrize(("unmatched", "draws", "mAP"), [("skip", 2, 1.0), ("zero", 4, 0.5)])
 def test_a_draw_whose_matches_are_all_from_one_camera_spoils_no_other(unmatched, draws, mAP):
-    """The j-th image of both people is from camera j, in query and gallery: only draws (0, 1) and (1, 0) have matches."""
+    """The j-th image of both people is from camera j, in query and gallery: two of the four draws have matches."""
     ids, cameras = np.array([1, 1, 2, 2]), np.array([0, 1, 0, 1])
     result = evaluate_single_shot(ids[:, None] != ids, ids, ids, cameras, cameras, draws="each", unmatched=unmatched)
     assert (len(result.draws), result.mAP, result.rank(1)) == (draws, mAP, mAP)
