@@ -120,7 +120,8 @@ class Brief(logging.Filter):
     """Keeps the plan, each job's start, and what is done; a failure becomes one line: the job has said why."""
 
     DROPPED = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Provided", "Rules claiming",
-               "RuleException", "Cannot restore", "Shutting down", "Removing output", "WorkflowError:\nAt least one job")
+               "RuleException", "Cannot restore", "Shutting down", "Removing output",
+               "WorkflowError:\nAt least one job")
 
     def filter(self, record):
         if getattr(record, "event", None) == LogEvent.JOB_ERROR:
@@ -137,8 +138,8 @@ onstart:
 
 
 onerror:
-    print("\nStopped. What is finished is kept, and training goes on from its checkpoints: give the same command again.",
-          file=sys.stderr)
+    print("\nStopped. What is finished is kept, and training goes on from its checkpoints: "
+          "give the same command again.", file=sys.stderr)
 
 
 localrules: training_page, html  # on a cluster too
@@ -222,8 +223,8 @@ rule html:
         """
         rm -rf _build/new _build/old && mkdir -p _build/new
         cp -R {BOOK} _build/new/book && cp {input.pages} _build/new/book
-        jupyter-book build _build/new/book --path-output _build/new --config {input.config} -n -W --keep-going -q > {log} 2>&1 \
-            || {{ cat {log} >&2; exit 1; }}
+        jupyter-book build _build/new/book --path-output _build/new --config {input.config} -n -W --keep-going -q \
+            > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}
         if [ -e _build/html ]; then mv _build/html _build/old; fi
         mv _build/new/_build/html _build/html
         rm -rf _build/new _build/old

@@ -1,13 +1,13 @@
 """Speed of Annyville's renderer: images a second and core, beside a yardstick of plain numpy on the same machine.
 
-    python benchmarks/annyville.py [--identities 8] [--workers 1 2] [--json FILE]
+    python benchmarks/annyville.py [--identities 12] [--workers 1 2] [--json FILE]
 
 All the pictures of some identities of the `small` preset are rendered and encoded, in one process, by CPU time; what a
-process needs once (the cameras' empty views, the passers-by, led children) is timed apart and charged as the whole preset charges
-it. The yardstick is a fixed mix of what the renderer does (gathers, float32 arithmetic, a sort, a box blur), so that
-two machines, or a busy and an idle one, can be compared: `relative` is images a yardstick, and it should stay put where
-`images_per_second` does not. With --workers the same pictures are also rendered by so many processes at once, by the
-clock: pictures a second, set-up left out.
+process needs once (the cameras' empty views, the passers-by, led children) is timed apart and charged as the whole
+preset charges it. The yardstick is a fixed mix of what the renderer does (gathers, float32 arithmetic, a sort, a box
+blur), so that two machines, or a busy and an idle one, can be compared: `relative` is images a yardstick, and it should
+stay put where `images_per_second` does not. With --workers the same pictures are also rendered by so many processes at
+once, by the clock: pictures a second, set-up left out.
 """
 
 from __future__ import annotations

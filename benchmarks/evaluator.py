@@ -13,8 +13,8 @@ other, as a trained model makes them; `--spread` says how far they lie apart. Co
 Times are the best of three, wall and CPU; memory is what the first call adds to the peak of the process.
 
 torchreid and FastReID are timed if they can be imported as `torchreid.metrics.rank` and `fastreid.evaluation.rank`. On
-PyPI, torchreid 0.2.5 asks for packages that it does not declare and has no Cython source (its Python takes minutes), and
-fastreid 1.4.0 pins torch 1.13 and does not import on Python 3.10 or newer: build both from source.
+PyPI, torchreid 0.2.5 asks for packages that it does not declare and has no Cython source (its Python takes minutes),
+and fastreid 1.4.0 pins torch 1.13 and does not import on Python 3.10 or newer: build both from source.
 """
 
 import argparse

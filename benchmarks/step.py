@@ -6,8 +6,8 @@
 Each part of a step on random images runs alone, from inputs that are at hand, with its backward pass; the parts take
 turns, and the least of the repeats counts. On a CPU it is CPU time (others may run beside), on a GPU the clock. Shares
 are of the parts' sum, which stands beside the time of a whole step: the two should be alike. `second pass` is what an
-image costs in the equivariance loss beside what it costs in trunk, encoder, decoder and heads: 1 is one more forward and
-backward pass of these, and nothing else.
+image costs in the equivariance loss beside what it costs in trunk, encoder, decoder and heads: 1 is one more forward
+and backward pass of these, and nothing else.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
     Args:
         needs: what a page shows of the network: its ``keypoints``, or ``parts`` alone.
 
-    Raises MatlibError where there is a checkpoint that cannot be read, and for a run whose network lacks what is needed.
+    Raises MatlibError for a checkpoint that cannot be read, and for a run whose network lacks what is needed.
     """
     trained = (Path(run) / CHECKPOINT).exists()
     if trained:
@@ -54,15 +54,15 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
         config, identities = row_config("full", profile), 2
     if config.model.architecture != "mat" or (needs == "keypoints" and config.model.keypoints == "external"):
         branch = "keypoint" if config.model.architecture == "mat" else "part"
-        raise MatlibError(f"the run {run} (row {config.name}) has no {branch} branch, which this page looks at; give it a "
-                          "run of another row, such as full")
+        raise MatlibError(f"the run {run} (row {config.name}) has no {branch} branch, which this page looks at; "
+                          "give it a run of another row, such as full")
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
     return Network(model if trained else untrained, untrained, config, trained)
 
 
 def external_joints(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> Float[Tensor, "b 17 3"] | None:
-    """The joints that the network is given in training with these images of a set; None if it finds its own keypoints."""
+    """The joints given to the network in training with these images of a set; None if it finds its own keypoints."""
     config = network.config
     if config.model.keypoints == "self":
         return None

@@ -93,7 +93,7 @@ class DataConfig:
 
     dataset: str = "occluded_duke"
     root: str = "data"
-    options: dict[str, Any] = field(default_factory=dict)  # readings of the set in dispute, for matlib.data.load_dataset
+    options: dict[str, Any] = field(default_factory=dict)  # disputed readings of the set, for matlib.data.load_dataset
     height: int = 256
     width: int = 128
     flip: float = 0.5
@@ -255,7 +255,8 @@ def _check_values(config: RunConfig) -> None:
         if value <= 0:
             raise MatlibError(f"{name} is to be positive; got {value}")
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
-        raise MatlibError("a batch needs at least 2 identities of at least 2 images each: the triplet loss compares them")
+        raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
+                          "the triplet loss compares them")
     whole = {"model.encoder_layers": model.encoder_layers, "model.decoder_layers": model.decoder_layers,
              "data.pad": data.pad, "data.workers": data.workers, "seed": config.seed}
     for name, value in whole.items():
@@ -279,9 +280,10 @@ ROBUST: dict[str, Any] = {
 
 #: The paper as printed, where the print is well defined (and DETR's decoder, which it cites, where it is silent).
 LITERAL: dict[str, Any] = {
-    "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True, "model.decoder_target": "zero",
-    "model.neck": "none", "model.temperature": 0.1, "loss.triplet_distance": "sqeuclidean", "loss.anchor": "centroid",
-    "loss.fc_detach": "none", "loss.motion_warmup_epochs": 0, "loss.sigma_affine": 0.05, "loss.sigma_tps": 0.005,
+    "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
+    "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,
+    "loss.triplet_distance": "sqeuclidean", "loss.anchor": "centroid", "loss.fc_detach": "none",
+    "loss.motion_warmup_epochs": 0, "loss.sigma_affine": 0.05, "loss.sigma_tps": 0.005,
     "loss.separation": 0.0, "loss.background": 0.0, "loss.foreground": 0.0,
 }
 
@@ -306,8 +308,9 @@ def _smoke() -> RunConfig:
     """The whole path in seconds, for tests: its numbers mean nothing."""
     return _laptop().change({
         "profile": "smoke", "model.trunk_cut": "features.6", "model.width": 32, "model.feedforward": 64,
-        "model.encoder_layers": 1, "model.parts": 3, "loss.motion_warmup_epochs": 0, "data.height": 64, "data.width": 32,
-        "data.pad": 2, "train.epochs": 2, "train.identities_per_batch": 4, "train.images_per_identity": 2})
+        "model.encoder_layers": 1, "model.parts": 3, "loss.motion_warmup_epochs": 0,
+        "data.height": 64, "data.width": 32, "data.pad": 2,
+        "train.epochs": 2, "train.identities_per_batch": 4, "train.images_per_identity": 2})
 
 
 _PROFILES = {"paper": RunConfig, "laptop": _laptop, "smoke": _smoke}

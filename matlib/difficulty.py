@@ -74,8 +74,9 @@ def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
     """Measure the rungs without learning, and write them to ``out`` as ``rungs-<dataset>.json``."""
     data = load_dataset(dataset, root)
     rungs = rungs_without_learning(data).set_index("name").to_dict("index")
-    content = {"data": {"name": data.name, "fingerprint": fingerprint(data), **_made(dataset, Path(root))}, "rungs": rungs,
-               "queries": len(data.query), "gallery": len(data.gallery), "run": provenance(1, torch.device("cpu"))}
+    content = {"data": {"name": data.name, "fingerprint": fingerprint(data), **_made(dataset, Path(root))},
+               "rungs": rungs, "queries": len(data.query), "gallery": len(data.gallery),
+               "run": provenance(1, torch.device("cpu"))}
     return write_record(Path(out), content, f"rungs-{dataset}.json")
 
 
@@ -86,10 +87,11 @@ def _made(dataset: str, root: Path) -> dict[str, Any]:
 
 
 def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
-    """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of networks),
-    ``rank1`` and ``mAP`` in percent.
+    """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of
+    networks), ``rank1`` and ``mAP`` in percent.
 
-    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged file.
+    A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
+    file.
     """
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
     sets = {(rungs["data"]["name"], rungs["data"]["fingerprint"]): {

@@ -12,7 +12,7 @@ RESUME = "resume.pt"
 
 
 def check_same(config: RunConfig, images: str, out: Path) -> None:
-    """Raises MatlibError if ``out`` holds a run, finished or not, of other settings or of images of another fingerprint."""
+    """Raises MatlibError if ``out`` holds a run, finished or not, of other settings or images (their fingerprint)."""
     other = _other(config, images, out)
     if other:
         raise MatlibError(f"{out} holds a run of {other}; choose another --out, or delete that folder to train it anew")
@@ -33,7 +33,8 @@ def set_aside(config: RunConfig, out: Path | str) -> Path | None:
         moved = out / f".earlier-{number}"
         moved.mkdir()
         files = [path for path in out.iterdir() if path.is_file() and not path.name.startswith(".")]
-        for path in sorted(files, key=lambda path: path.name in (records.RECORD, RESUME)):  # what tells the run goes last
+        # What tells the run goes last.
+        for path in sorted(files, key=lambda path: path.name in (records.RECORD, RESUME)):
             if path.suffix != ".ipynb":
                 path.rename(moved / path.name)
     return moved

@@ -3,8 +3,8 @@
     python -m matlib.scoring --run runs/laptop/full/seed0 --dataset annyville-occluded --root data
 
 The result is a record of its own beside the run's, with the run's configuration and provenance. Beside the trained
-network's scores stand those of the same network before training, of keypoints and parts that are the same in every image,
-and of the true parts in cells of the same size: what its resolution allows.
+network's scores stand those of the same network before training, of keypoints and parts that are the same in every
+image, and of the true parts in cells of the same size: what its resolution allows.
 Needs scikit-learn and scipy (the ``book`` extra).
 """
 
@@ -98,12 +98,13 @@ def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
 def score_truth(samples: Sequence[Sample], config: RunConfig, description: str = "truth") -> dict[str, Any]:
     """``score_model`` of the truth, as far as the cells of a configuration's maps can tell it: a ceiling.
 
-    The part maps are the shares of the visible true parts in each cell, the keypoints their centres, and the motion blends
-    the true parts' shifts, as Equation 7 does. Raises MatlibError for images that are not rendered.
+    The part maps are the shares of the visible true parts in each cell, the keypoints their centres, and the motion
+    blends the true parts' shifts, as Equation 7 does. Raises MatlibError for images that are not rendered.
     """
     stride = config.model.output_stride
     cells = (-(-config.data.height // stride), -(-config.data.width // stride))
-    return _score(_find(lambda batch: _true_answer(batch["parts"], cells), samples, config, stride, description), config)
+    found = _find(lambda batch: _true_answer(batch["parts"], cells), samples, config, stride, description)
+    return _score(found, config)
 
 
 def _true_answer(parts: UInt8[Tensor, "b height width"], cells: tuple[int, int]) -> _Answer:
@@ -134,8 +135,8 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
     """The record of a run's scores on the query and gallery images of a rendered set: measured now or, for the same
     images, before.
 
-    Its ``scores`` are ``score_model``'s of the run's ``trained`` network and of the ``untrained`` one, and ``score_truth``'s
-    as ``truth``.
+    Its ``scores`` are ``score_model``'s of the run's ``trained`` network and of the ``untrained`` one, and
+    ``score_truth``'s as ``truth``.
 
     Raises MatlibError where the run or the set is missing or damaged, has no truth, or the run has no parts to score.
     """
@@ -161,10 +162,11 @@ def _find(answer: Callable[[dict[str, Any]], _Answer], samples: Sequence[Sample]
         for name, values in (_outcome(said, batch, size, scale) | _labels(batch)).items():
             columns.setdefault(name, []).append(values)
     found = {name: torch.cat(values) for name, values in columns.items()}
-    bad = [name for name in ("part_maps", "positions", "jacobians") if name in found and not found[name].isfinite().all()]
+    bad = [name for name in ("part_maps", "positions", "jacobians")
+           if name in found and not found[name].isfinite().all()]
     if bad:
-        raise MatlibError(f"the model's {' and '.join(bad)} are not all finite: its training has diverged; train it anew "
-                          "with a lower train.lr")
+        raise MatlibError(f"the model's {' and '.join(bad)} are not all finite: its training has diverged; "
+                          "train it anew with a lower train.lr")
     located = "positions" in found
     return _Found(
         tables=found["tables"].numpy(), stripes=found["stripes"].numpy(), part_maps=found["part_maps"],
@@ -229,7 +231,8 @@ def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:
 def _mean_errors(table: dict[str, np.ndarray]) -> dict[str, Any]:
     """The mean of each column over the points that are ``seen``: the same ones for every flow."""
     seen = table["seen"]
-    means = {name: float(errors[seen].mean()) if seen.any() else None for name, errors in table.items() if name != "seen"}
+    means = {name: float(errors[seen].mean()) if seen.any() else None
+             for name, errors in table.items() if name != "seen"}
     return means | {"pairs": len(seen), "points": int(seen.sum())}
 
 

@@ -35,18 +35,18 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
 
 
 _COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS, "rank3",
-            "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path", "intervals",
-            "per_query")
+            "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path",
+            "intervals", "per_query")
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config, run, data = record["config"], record["run"], record["data"]
     for name, metrics in record["metrics"].items():
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
-        yield {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"], "epochs": config["train"]["epochs"],
-               "seed": config["seed"], "trained_on": data["name"], "fingerprint": data["fingerprint"],
-               "images": data.get("images"), "tested_on": name, **percent, "queries": metrics["queries"],
-               "gallery": metrics["gallery"],
+        yield {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+               "epochs": config["train"]["epochs"], "seed": config["seed"],
+               "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
+               "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
                "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
                "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
                "path": record["path"],
@@ -178,9 +178,9 @@ TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
 def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
 
-    ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are the
-    same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's own
-    cells). A run that lies in several folders counts once, as in ``load_records``.
+    ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are
+    the same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's
+    own cells). A run that lies in several folders counts once, as in ``load_records``.
     """
     rows = []
     for record in find_records(*folders):
@@ -209,8 +209,8 @@ def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
 
 
 def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """What each row's networks found, mean and standard deviation over seeds; the last lines are the first row's networks
-    before training, answers that are the same in every image, and the true parts."""
+    """What each row's networks found, mean and standard deviation over seeds; the last lines are the first row's
+    networks before training, answers that are the same in every image, and the true parts."""
     scored = [row for row in rows if row.name in set(frame["name"])]
     lines = [(row.label, row.name, TRAINED) for row in scored]
     lines += [("before training", row.name, UNTRAINED) for row in scored[:1]]

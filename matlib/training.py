@@ -1,12 +1,13 @@
-"""Section 4.2: the training loop, on one process or many, through Accelerate.
+r"""Section 4.2: the training loop, on one process or many, through Accelerate.
 
-    python -m torch.distributed.run --standalone --nproc-per-node N -m matlib.training --profile paper --row full --out DIR
+    python -m torch.distributed.run --standalone --nproc-per-node N \
+        -m matlib.training --profile paper --row full --out DIR
     accelerate launch --multi_gpu -m matlib.training ...
 
-``python -m matlib.training ...`` alone is the same on one process. A run that was stopped goes on from its last finished
-epoch, with the result it would have had: the batches, augmentations, splines and dropout of an epoch depend on the seed
-and the epoch alone. Several processes share one global batch, its triplets and its batch statistics, and so train the
-model that one process would.
+``python -m matlib.training ...`` alone is the same on one process. A run that was stopped goes on from its last
+finished epoch, with the result it would have had: the batches, augmentations, splines and dropout of an epoch depend on
+the seed and the epoch alone. Several processes share one global batch, its triplets and its batch statistics, and so
+train the model that one process would.
 """
 
 import argparse
@@ -30,7 +31,15 @@ from tqdm import tqdm
 from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
 from matlib.config import RunConfig, TrainConfig, profile_names
-from matlib.data import Augmentation, IdentitySampler, ImageDataset, ReIDDataset, fingerprint, joint_source, load_dataset
+from matlib.data import (
+    Augmentation,
+    IdentitySampler,
+    ImageDataset,
+    ReIDDataset,
+    fingerprint,
+    joint_source,
+    load_dataset,
+)
 from matlib.data.joints import JointSource
 from matlib.data.options import title
 from matlib.diagnostics import collapses, diagnose, gradient_norms
@@ -49,13 +58,14 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     """Train one model, evaluate it on its data set's queries, and write checkpoint and record into ``out``.
 
     Returns the record. A finished run of the same configuration in ``out`` is returned as it is; an unfinished one goes
-    on. Raises MatlibError where ``out`` holds a run of another configuration or other images, or the data cannot be read.
+    on. Raises MatlibError where ``out`` holds a run of another configuration or other images, or the data cannot be
+    read.
     """
     out = Path(out)
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
     if not data.train:
-        raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, and test on "
-                          "it with python -m matlib.testing")
+        raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, "
+                          "and test on it with python -m matlib.testing")
     check_same(config, fingerprint(data), out)
     if (out / records.RECORD).exists():
         logger.info("%s: finished before, record in %s", config.name, out)
@@ -135,11 +145,12 @@ class _Run:
         joints = batch["joints"].to(device) if "joints" in batch else None
         truth = tuple(batch[name].to(device) for name in self.model.truth)
         ramp = self.config.loss.motion_warmup_epochs * len(self.sampler)
-        terms, output = self.objective(images, batch["identity"].to(device), step, min(1.0, step / ramp) if ramp else 1.0,
-                                       joints, truth)
+        terms, output = self.objective(images, batch["identity"].to(device), step,
+                                       min(1.0, step / ramp) if ramp else 1.0, joints, truth)
         if not torch.isfinite(terms["total"]):
             bad = [name for name, value in terms.items() if not torch.isfinite(value)]
-            raise MatlibError(f"the loss is not finite at step {step} ({', '.join(bad)}); lower train.lr or set train.clip")
+            raise MatlibError(f"the loss is not finite at step {step} ({', '.join(bad)}); "
+                              "lower train.lr or set train.clip")
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(terms["total"])
         norm = self.accelerator.clip_grad_norm_(self.objective.parameters(), self.config.train.clip or math.inf)
@@ -157,7 +168,8 @@ class _Run:
             "data": {"name": name, "fingerprint": fingerprint(self.data), "images": len(self.data.train)}
             | ({"joints": self.joints.origin} if self.joints else {}),
             "metrics": {name: metrics}, "history": self.history,
-            "seconds": {"training": sum(e["seconds"] for e in self.history), "evaluation": time.perf_counter() - started},
+            "seconds": {"training": sum(e["seconds"] for e in self.history),
+                        "evaluation": time.perf_counter() - started},
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "run": records.provenance(self.accelerator.num_processes, self.accelerator.device)}
         if self.accelerator.is_main_process:
@@ -199,15 +211,18 @@ class _Run:
             last, epochs = self.history[-1], self.config.train.epochs
             left = (epochs - last["epoch"]) * last["seconds"]
             logger.info("%s, seed %d: epoch %d/%d, loss %.2f, %.0f s an epoch, %s left", self.config.name,
-                        self.config.seed, last["epoch"], epochs, last["losses"]["total"], last["seconds"], _duration(left))
+                        self.config.seed, last["epoch"], epochs, last["losses"]["total"], last["seconds"],
+                        _duration(left))
             self._warn()
 
     def _warn(self) -> None:
         """Of each collapse, in the epoch in which it shows first."""
+        previous = self.history[-2] if len(self.history) > 1 else {"diagnostics": {}}
         before, now = ({s.partition(" (")[0]: s for s in collapses(entry["diagnostics"])}
-                       for entry in (self.history[-2] if len(self.history) > 1 else {"diagnostics": {}}, self.history[-1]))
+                       for entry in (previous, self.history[-1]))
         for what in now.keys() - before.keys():
-            logger.warning("%s, seed %d, epoch %d: %s", self.config.name, self.config.seed, len(self.history), now[what])
+            logger.warning("%s, seed %d, epoch %d: %s",
+                           self.config.name, self.config.seed, len(self.history), now[what])
 
 
 def lay_out(model: nn.Module, config: TrainConfig) -> nn.Module:
@@ -215,7 +230,8 @@ def lay_out(model: nn.Module, config: TrainConfig) -> nn.Module:
 
     Those two are nearly all of a step. Raises MatlibError where ``inductor`` finds no C++ compiler.
     """
-    if config.compile == "inductor" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++", "cl"))):
+    compilers = os.environ.get("CXX", "g++"), "clang++", "c++", "cl"
+    if config.compile == "inductor" and not any(map(shutil.which, compilers)):
         raise MatlibError("train.compile=inductor needs a C++ compiler; install g++, or set train.compile=no")
     if config.compile != "no":
         for module in (model.trunk, getattr(model, "encoder", None)):
@@ -265,18 +281,22 @@ def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int)
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
-    parser = argparse.ArgumentParser(prog="python -m matlib.training", description="Train one model; see matlib/config.py.")
+    parser = argparse.ArgumentParser(prog="python -m matlib.training",
+                                     description="Train one model; see matlib/config.py.")
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
     parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; default full")
     parser.add_argument("--dataset", help="name of the data set; default the profile's")
     parser.add_argument("--root", help="folder that holds the data sets; default data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
-                        help="other settings, as model.parts=6, and options of the set, as data.options.validation=false")
+                        help="other settings, as model.parts=6, "
+                             "and options of the set, as data.options.validation=false")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
     arguments = parser.parse_args(argv)
     changes: dict[str, Any] = {"data.dataset": arguments.dataset, "data.root": arguments.root}

@@ -89,7 +89,8 @@ def test_records_of_before_there_were_options_are_read():
     assert RunConfig.from_dict(before) == profile("laptop")
 
 
-@pytest.mark.parametrize("word, value", [("True", True), ("false", False), ("None", None), ("3", 3), ("V1", "V1"), (2, 2)])
+@pytest.mark.parametrize("word, value", [("True", True), ("false", False), ("None", None), ("3", 3), ("V1", "V1"),
+                                         (2, 2)])
 def test_words_of_a_command_line(word, value):
     assert read_value(word) == value and type(read_value(word)) is type(value)
 

@@ -86,8 +86,8 @@ def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
 
 
 def rungs_file(folder, spread, preset="small"):
-    write_record(folder, {"data": {"name": "s", "fingerprint": f"{preset}{spread}", "preset": preset, "camera_spread": spread},
-                          "rungs": {"chance": {"rank1": 1.0, "mAP": 2.0}}}, "rungs-s.json")
+    data = {"name": "s", "fingerprint": f"{preset}{spread}", "preset": preset, "camera_spread": spread}
+    write_record(folder, {"data": data, "rungs": {"chance": {"rank1": 1.0, "mAP": 2.0}}}, "rungs-s.json")
 
 
 def test_other_cameras_make_another_set(tmp_path):

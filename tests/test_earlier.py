@@ -18,8 +18,8 @@ def config(tmp_path):
 
 
 def finish(out, config, images="abc123"):
-    records.write_record(out, {"config": config.to_dict(), "data": {"name": "annyville-occluded", "fingerprint": images},
-                               "metrics": {}, "seconds": {}})
+    data = {"name": "annyville-occluded", "fingerprint": images}
+    records.write_record(out, {"config": config.to_dict(), "data": data, "metrics": {}, "seconds": {}})
     (out / checkpoints.CHECKPOINT).write_bytes(b"weights")
     (out / "training.partial.ipynb").write_text("{}")
 

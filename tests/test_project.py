@@ -46,6 +46,15 @@ def test_version_is_said_alike_everywhere() -> None:
     assert re.search(r"^## (\d\S*)", changes, re.MULTILINE)[1] == matlib.__version__
 
 
+def test_no_line_of_code_is_over_120_characters() -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.py", "Snakefile"], cwd=REPOSITORY, capture_output=True, text=True,
+                             check=True).stdout.split()
+    assert "Snakefile" in tracked and "matlib/__init__.py" in tracked
+    lines = ((path, i, line) for path in tracked
+             for i, line in enumerate((REPOSITORY / path).read_text(encoding="utf-8").splitlines(), 1))
+    assert [f"{path}:{i}" for path, i, line in lines if len(line) > 120] == []
+
+
 def test_notebooks_are_stripped() -> None:
     keys = "metadata.papermill cell.metadata.papermill"
     check = [sys.executable, "-m", "nbstripout", "--verify", "--extra-keys", keys, *NOTEBOOKS]

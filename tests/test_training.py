@@ -114,9 +114,10 @@ def test_the_test_of_an_earlier_training_is_not_taken_for_this_ones(root, copied
 def test_a_test_keeps_its_options_apart(copied, tmp_path, monkeypatch, caplog):
     """Partial-REID's two query folders: one set, two records."""
     for folder, color in (("partial_body_images", 50), ("occluded_body_images", 150), ("whole_body_images", 250)):
-        (tmp_path / "Partial_REID" / folder).mkdir(parents=True)
+        images = tmp_path / "Partial_REID" / folder
+        images.mkdir(parents=True)
         for identity in (1, 2):
-            Image.new("RGB", (8, 16), (color, 99 * identity, 0)).save(tmp_path / "Partial_REID" / folder / f"{identity:03}_001.png")
+            Image.new("RGB", (8, 16), (color, 99 * identity, 0)).save(images / f"{identity:03}_001.png")
     evaluate_run(copied, "partial_reid", tmp_path)
     record = evaluate_run(copied, "partial_reid", tmp_path, shot=1, query="occluded")
     assert list(record["metrics"]) == ["partial_reid (query=occluded, shot=1)"] == [record["tested"]["name"]]

@@ -171,8 +171,9 @@ def _panels(x: np.ndarray, z: np.ndarray, far: np.ndarray) -> np.ndarray:
     return np.where((z < 0.25)[:, None], linear((52, 54, 56)), out)
 
 
-def _glazed(base: np.ndarray, x: np.ndarray, z: np.ndarray, grid: tuple[float, float], half: float, outer: float) -> np.ndarray:
-    """Windows in a wall: in each cell of the grid a pane and its frame, so many cells wide to each side of the middle."""
+def _glazed(base: np.ndarray, x: np.ndarray, z: np.ndarray, grid: tuple[float, float], half: float,
+            outer: float) -> np.ndarray:
+    """Windows in a wall: in each grid cell a pane and its frame, so many cells wide to each side of the middle."""
     fx, fz = (x / grid[0]) % 1, (z / grid[1]) % 1
     pane = (np.abs(fx - 0.5) < half) & (np.abs(fz - 0.55) < 0.26)
     frame = (np.abs(fx - 0.5) < outer) & (np.abs(fz - 0.55) < 0.30)

@@ -41,7 +41,7 @@ class Detections:
     images: dict[str, list[list[float | int]] | None] = field(default_factory=dict)
 
     def joints(self, sample: Sample) -> Float[Tensor, "17 3"]:
-        """An image's joints as of ``Truth.keypoints``, 2 where detected, else 0. MatlibError for one that is not there."""
+        """An image's joints as of ``Truth.keypoints``, 2 where detected, else 0. MatlibError for an unknown image."""
         name = image_name(sample.path, self.dataset.root)
         if name not in self.images:
             raise MatlibError(f"{cache_path(self.dataset)} says nothing about {name}: run "

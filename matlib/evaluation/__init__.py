@@ -1,7 +1,7 @@
 """Ranking metrics under the Market protocol, and a trained model's test (section 4.1 of the paper).
 
-What needs scipy or scikit-learn, which training does without, is imported from its own file: ``reranking``, ``choices``,
-``chance``, ``colour``, ``keypoints``, ``parts``.
+What needs scipy or scikit-learn, which training does without, is imported from its own file: ``reranking``,
+``choices``, ``chance``, ``colour``, ``keypoints``, ``parts``.
 """
 
 from matlib.evaluation.descriptors import evaluate_model, extract_descriptors, extract_parts, extract_raw, rank_model

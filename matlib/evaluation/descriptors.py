@@ -22,8 +22,9 @@ from matlib.models import MATOutput
 RANKS = (1, 3, 5, 10)
 
 
-def extract_descriptors(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
-                        batch_size: int = 64, description: str = "descriptors") -> Float[Tensor, "n e"]:
+def extract_descriptors(model: nn.Module, samples: Sequence[Sample], config: DataConfig,
+                        device: torch.device | str = "cpu", batch_size: int = 64,
+                        description: str = "descriptors") -> Float[Tensor, "n e"]:
     """The L2-normalised descriptors of images at test time, on the CPU, in the order of the samples.
 
     Raises MatlibError, naming the file, for an image that cannot be read, or that lacks the labels a model asks for.

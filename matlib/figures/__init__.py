@@ -16,7 +16,16 @@ from matlib.figures.images import (
 )
 from matlib.figures.labels import label_sheet, occlusion_histogram
 from matlib.figures.pipeline import figure2, figure2_linked, figure2_svg
-from matlib.figures.records import by_knob, compare, diagnostics, gradient_norms, losses, motion_gain, step_shares, trade
+from matlib.figures.records import (
+    by_knob,
+    compare,
+    diagnostics,
+    gradient_norms,
+    losses,
+    motion_gain,
+    step_shares,
+    trade,
+)
 from matlib.figures.results import figure1, figure3, is_rendered
 from matlib.figures.style import INK, part_colours, setup
 

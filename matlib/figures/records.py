@@ -69,7 +69,7 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
 
 
 def step_shares(found: dict) -> Figure:
-    """The share that each part has of a training step, as ``benchmarks/step.py`` writes them, in the order of the step."""
+    """Each part's share of a training step, as ``benchmarks/step.py`` writes them, in the order of the step."""
     shares = {name: 100 * share for name, share in found["shares"].items()}
     figure, ax = plt.subplots(figsize=(6.5, 2.6))
     sns.barplot(x=list(shares.values()), y=list(shares), ax=ax, color=sns.color_palette("deep")[0])

@@ -48,7 +48,8 @@ class Trunk(nn.Module):
 
 def _network(name: str) -> nn.Module:
     if name not in list_models(module=None) or "." in name:
-        raise MatlibError(f"torchvision has no model {name!r}; as trunk name one of its classification models, as resnet50")
+        raise MatlibError(f"torchvision has no model {name!r}; "
+                          "as trunk name one of its classification models, as resnet50")
     return get_model(name, weights=None)
 
 

@@ -1,4 +1,4 @@
-"""The self-supervised keypoint branch of section 3.3: heatmaps, keypoints (Equation 2) and their Jacobians (Equation 4)."""
+"""The self-supervised keypoint branch (section 3.3): heatmaps, keypoints (Equation 2), their Jacobians (Equation 4)."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,8 @@ class KeypointBranch(nn.Module):
     """Heatmaps are the product of K embeddings with the feature map; a keypoint is the heatmap's mean position.
 
     Jacobians, whose source the paper does not name, come from ``map`` (a 1x1 convolution pooled under the heatmap, as
-    in Siarohin et al. 2019), from the ``query``, or are the identity (``none``). Both learned ones start at the identity.
+    in Siarohin et al. 2019), from the ``query``, or are the identity (``none``). Both learned ones start at the
+    identity.
     """
 
     def __init__(self, parts: int, width: int, temperature: float, jacobian: str, scale: str, sigmoid: bool):

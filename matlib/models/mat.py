@@ -98,7 +98,7 @@ def _position_channels(config: ModelConfig) -> int:
 
 
 class Baseline(nn.Module):
-    """Table 1, row 1: the trunk, its mean over all cells, and one identity head (the strong baseline, Luo et al. 2019)."""
+    """Table 1, row 1, the strong baseline (Luo et al. 2019): the trunk, its mean over all cells, one identity head."""
 
     truth = ()
 
@@ -111,4 +111,5 @@ class Baseline(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:
         feature = self.trunk(images).float().mean(dim=(2, 3))
         after, logits = self.global_head(feature)
-        return MATOutput(global_feature=feature, global_logits=logits, descriptor=describe(self.config, [feature], [after]))
+        return MATOutput(global_feature=feature, global_logits=logits,
+                         descriptor=describe(self.config, [feature], [after]))

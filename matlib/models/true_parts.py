@@ -1,4 +1,4 @@
-"""The ceiling of every part-aware method: the baseline's trunk pooled over the *true* visible parts of a rendered image."""
+"""The ceiling of part-aware methods: the baseline's trunk pooled over the *true* visible parts of a rendered image."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -35,7 +35,8 @@ class TruePartPooling(nn.Module):
         self.config = config
         self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
         self.global_head = IdentityHead(self.trunk.channels, identities, config.neck)
-        self.part_heads = PartHeads(len(TRUE_PART_GROUPS), self.trunk.channels, identities, config.neck, config.part_head)
+        self.part_heads = PartHeads(len(TRUE_PART_GROUPS), self.trunk.channels, identities, config.neck,
+                                    config.part_head)
 
     def forward(self, images: Float[Tensor, "b 3 height width"], parts: UInt8[Tensor, "b height width"]) -> MATOutput:
         features = self.trunk(images).float()

@@ -57,7 +57,7 @@ def _hand_vertices(person, posed, change: str, side: int) -> np.ndarray:
 
 
 def test_hands_meet_and_the_child_stands_on_the_ground_beside(always):
-    """Hands by the vertices that hang on the hand's bone; the hips stay apart, the child is small and on the wanted side."""
+    """Hands by the vertices on the hand's bone; the hips stay apart, the child is small and on the wanted side."""
     for person, led, posed, child, heading in _pairs(12):
         hand = _hand_vertices(person, posed, led.pose.change, led.side)
         small = _hand_vertices(led.child, child, "", -led.side)

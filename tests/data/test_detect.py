@@ -89,7 +89,8 @@ def test_weights_that_cannot_be_had_are_one_sentence(dataset, tmp_path, monkeypa
     assert said.startswith("error: the weights of keypointrcnn") and "--weights" in said and "no network" in said
     (tmp_path / "text.pth").write_text("no weights")
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
-    for name, words in (("none.pth", "there is no file"), ("text.pth", "is not a file"), ("other.pth", "another network")):
+    told = {"none.pth": "there is no file", "text.pth": "is not a file", "other.pth": "another network"}
+    for name, words in told.items():
         assert words in run(tmp_path, monkeypatch, capsys, "--weights", str(tmp_path / name))
 
 

@@ -1,4 +1,4 @@
-"""Joints from outside: a detector's errors have the amounts that they say, and a file of detections is read and moved."""
+"""Joints from outside: a detector's errors have the said amounts, and a file of detections is read and moved."""
 
 import json
 
@@ -23,7 +23,8 @@ def dataset(tmp_path):
 
 
 def person() -> torch.Tensor:
-    joints = torch.stack([torch.linspace(10, 60, 17), torch.linspace(20, 20 + HEIGHT, 17), torch.full((17,), 2.0)], dim=1)
+    x, y = torch.linspace(10, 60, 17), torch.linspace(20, 20 + HEIGHT, 17)
+    joints = torch.stack([x, y, torch.full((17,), 2.0)], dim=1)
     joints[3, 2] = 1
     return joints
 
@@ -56,7 +57,8 @@ def test_misses_and_inversions_are_as_frequent_as_said():
 
 
 def test_errors_depend_on_the_images_name_and_the_seed_alone():
-    one, same, other, seeded = (DetectorErrors(seed=s)(person(), n) for n, s in (("a", 0), ("a", 0), ("b", 0), ("a", 1)))
+    cases = ("a", 0), ("a", 0), ("b", 0), ("a", 1)
+    one, same, other, seeded = (DetectorErrors(seed=seed)(person(), name) for name, seed in cases)
     assert torch.equal(one, same) and not torch.equal(one, other) and not torch.equal(one, seeded)
 
 

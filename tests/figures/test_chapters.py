@@ -133,12 +133,15 @@ def test_soft_margin_at_no_difference_is_ln_2():
 
 
 def saved(tmp_path, row):
-    config = row_config(row, "smoke", 0, {"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4})
-    checkpoints.save(tmp_path / checkpoints.CHECKPOINT, checkpoints.model_state(build_model(config.model, 2), config, 2))
+    changes = {"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4}
+    config = row_config(row, "smoke", 0, changes)
+    state = checkpoints.model_state(build_model(config.model, 2), config, 2)
+    checkpoints.save(tmp_path / checkpoints.CHECKPOINT, state)
     return tmp_path
 
 
-@pytest.mark.parametrize("row, needs, branch", [("pretrained_keypoints", "keypoints", "keypoint"), ("baseline", "parts", "part")])
+@pytest.mark.parametrize("row, needs, branch", [("pretrained_keypoints", "keypoints", "keypoint"),
+                                                ("baseline", "parts", "part")])
 def test_a_run_without_what_a_page_shows_is_refused_in_a_sentence(tmp_path, row, needs, branch):
     with pytest.raises(MatlibError, match=f"row {row}. has no {branch} branch"):
         chapters.load_network(saved(tmp_path, row), needs=needs)
