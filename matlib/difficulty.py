@@ -83,7 +83,7 @@ def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
 def _made(dataset: str, root: Path) -> dict[str, Any]:
     """How a rendered set was made, as far as its difficulty depends on it."""
     manifest = read_manifest(find_annyville(dataset, root)[0])
-    return {key: manifest[key] for key in ("preset", "camera_spread") if key in manifest}
+    return {key: manifest[key] for key in ("preset", "camera_spread")}
 
 
 def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
@@ -95,8 +95,8 @@ def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
     """
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
     sets = {(rungs["data"]["name"], rungs["data"]["fingerprint"]): {
-        "set": rungs["data"]["name"], "preset": rungs["data"].get("preset", ""),
-        "spread": rungs["data"].get("camera_spread", 1.0)} for rungs in written}
+        "set": rungs["data"]["name"], "preset": rungs["data"]["preset"],
+        "spread": rungs["data"]["camera_spread"]} for rungs in written}
     lines = [sets[rungs["data"]["name"], rungs["data"]["fingerprint"]] | {"name": name, "profile": "", **metrics}
              for rungs in written for name, metrics in rungs["rungs"].items()]
     for record in find_records(*folders):
@@ -118,9 +118,12 @@ def _read_rungs(path: Path) -> dict:
 
 
 def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:
-    """A line a rung and a column a set and preset, cameras as usual; networks with their deviation over runs."""
-    usual = frame[frame["spread"] == 1]
-    titles = usual["set"] + usual["preset"].map(lambda preset: f", {preset}" if preset else "")
+    """A line a rung and a column a set and preset, the small ones first; networks with their deviation over runs.
+
+    Only sets whose cameras are as usual.
+    """
+    usual = frame[frame["spread"] == 1].sort_values("preset", ascending=False, kind="stable")  # tiny, small, large
+    titles = usual["set"].str.removeprefix("annyville-") + ", " + usual["preset"]
     cells = {(name, title): spread(own[metric]) for (name, title), own in usual.groupby(["name", titles])}
     return pd.DataFrame({title: {label: cells.get((name, title), NOT_RUN) for name, label in RUNGS.items()}
                          for title in dict.fromkeys(titles)})

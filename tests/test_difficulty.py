@@ -80,7 +80,7 @@ def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
             "tested": {"name": data.name, "fingerprint": tested}, "metrics": {data.name: {"rank1": rank1, "mAP": 0.3}},
             "seconds": {}})
     table = difficulty.sets_table(difficulty.rungs_by_set([out]))
-    assert table.columns.tolist() == ["annyville-occluded, tiny"]
+    assert table.columns.tolist() == ["occluded, tiny"]
     assert table.loc["plain CNN"].item() == "50.0 ± 14.1" and table.loc["chance"].item() == "100.0"
     assert table.loc["CNN pooled over the true visible parts"].item() == "–"
 

@@ -89,6 +89,13 @@ def test_unknown_notebook_parameter_is_refused(tmp_path: Path) -> None:
         check_parameters(tmp_path / "one.ipynb", {"sead": 1})
 
 
+def _alive(process_id: int) -> bool:
+    try:
+        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     command = f"{sys.executable} {REPOSITORY}/workflow/guard.py {tmp_path}/lock sh -c 'echo $$; sleep 60'; true"
     parent = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
@@ -96,7 +103,7 @@ def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 60
-    while psutil.pid_exists(command_id) and psutil.Process(command_id).status() != psutil.STATUS_ZOMBIE:
+    while _alive(command_id):
         assert time.monotonic() < deadline, "the command lives on"
         time.sleep(0.1)
 

@@ -121,6 +121,7 @@ def write_annyville(root: Path, name="annyville-occluded", *, size=(40, 80), fin
         (folder / "truth" / f"{split}.json").write_text(json.dumps(labels))
     if finished:
         counts = {split: len(names) for split, names in images.items()}
-        manifest = {"generator": "annyville", "protocol": name, "preset": "tiny", "seed": 0, "fingerprint": "abc123"}
+        manifest = {"generator": "annyville", "protocol": name, "preset": "tiny", "seed": 0, "camera_spread": 1.0,
+                    "fingerprint": "abc123"}
         (root / f"{name}.json").write_text(json.dumps(manifest | {"counts": counts}))
     return folder
