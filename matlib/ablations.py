@@ -65,6 +65,17 @@ def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, An
 _FREE = ("data.dataset", "train.epochs", "train.mixed_precision", "train.compile", "train.channels_last")
 
 
+def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
+    """The settings of the method in which a run differs from a row under its profile, with the run's values.
+
+    Raises MatlibError for an unknown row, or a profile that this version does not know.
+    """
+    values = dict(flatten(config.to_dict()))
+    changed = differences(config, row_config(row, config.profile, config.seed))
+    return {name: values[name] for name in changed
+            if name != "name" and name not in _FREE and not name.startswith(OPTION)}
+
+
 def run_title(config: RunConfig) -> str:
     """The row that a run is of and, where it is not quite that row, what it changes: ``full, loss.fc_on=parts``.
 
@@ -72,7 +83,5 @@ def run_title(config: RunConfig) -> str:
     """
     if config.name not in ROWS:
         return config.name
-    values = dict(flatten(config.to_dict()))
-    changed = [name for name in differences(config, row_config(config.name, config.profile, config.seed))
-               if name not in _FREE and not name.startswith(OPTION)]
-    return ", ".join([config.name, *(f"{name}={values[name]}" for name in changed)])
+    changes = changed_settings(config, config.name)
+    return ", ".join([config.name, *(f"{name}={value}" for name, value in changes.items())])

@@ -3,17 +3,18 @@
 Readings and defaults are those of the dataclasses; what stands here is the question and the reason.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pandas as pd
 
-from matlib.ablations import run_title
-from matlib.config import DataConfig, LossConfig, ModelConfig, RunConfig, differences
-from matlib.records import find_records
+from matlib.ablations import changed_settings
+from matlib.config import DataConfig, LossConfig, ModelConfig
+from matlib.tables import NOT_RUN, TRAINED, in_pairs, load_records, load_scores, paired_difference
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
@@ -130,53 +131,63 @@ OPTIONS = (
 )
 
 
-def effects(folders: Iterable[Path | str], metric: str = "mAP") -> pd.DataFrame:
+#: Scores against the truth whose change an effect tells, as ``matlib.tables.SCORES`` names them.
+EFFECT_SCORES = ("joints by side", "flow error", "NMI")
+
+
+def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
-    One line an option, reading and profile: ``change``, the mean of the metric's difference to the full model of the
-    same seed and data, in points; ``seeds``, how many seeds there are. Empty where there is none.
+    One line an option, reading, profile and data: ``mAP``, the difference to the full model on the same queries, the
+    mean of the ``seeds`` that both have, in points, with ``low`` and ``high``, its 95 % bootstrap interval over the
+    queries' identities; and the changes of ``EFFECT_SCORES``, NaN where they were not scored. Empty where there is none.
     """
-    records = [(r, RunConfig.from_dict(r["config"])) for r in find_records(*folders) if "tested" not in r]
-    names = {option.name for option in OPTIONS}
-    full_models = {_experiment(r, c): c for r, c in records if run_title(c) == "full"}
-    lines = []
-    for record, config in records:
-        full = full_models.get(_experiment(record, config))
-        changed = [name for name in differences(config, full) if name != "name"] if full else [""]
-        if len(changed) <= 1 and set(changed) <= names and config.profile != "smoke":
-            name = changed[0] if changed else ""
-            section, _, key = name.partition(".")
-            lines.append({"option": name, "reading": str(getattr(getattr(config, section), key)) if name else "",
-                          "profile": config.profile, "data": _experiment(record, config), "seed": config.seed,
-                          "value": 100 * record["metrics"][record["data"]["name"]][metric]})
-    if not lines:
-        return pd.DataFrame(columns=["option", "reading", "profile", "change", "seeds"])
-    frame = pd.DataFrame(lines).drop_duplicates(["option", "reading", "profile", "data", "seed"], keep="last")
-    full = frame[frame["option"] == ""].drop(columns=["option", "reading"])
-    pairs = frame[frame["option"] != ""].merge(full, on=["profile", "data", "seed"], suffixes=("", "_full"))
-    pairs["change"] = pairs["value"] - pairs["value_full"]
-    return (pairs.groupby(["option", "reading", "profile"], as_index=False)
-            .agg(change=("change", "mean"), seeds=("seed", "nunique")))
+    runs, scores = load_records(folders), load_scores(folders)
+    own = runs[(runs["tested_on"] == runs["trained_on"]) & (runs["profile"] != "smoke")]
+    lines = [line for _, group in own.groupby(["profile", "epochs", "fingerprint"])
+             for line in _group_effects(group, scores[scores["network"] == TRAINED])]
+    return pd.DataFrame(lines, columns=["option", "reading", "profile", "seeds", "mAP", "low", "high", *EFFECT_SCORES])
 
 
-def _experiment(record: dict[str, Any], config: RunConfig) -> tuple[Any, ...]:
-    """What two runs share whose difference is one of their settings alone."""
-    return config.profile, config.seed, config.train.epochs, record["data"]["fingerprint"]
+def _group_effects(runs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    full, names = runs[runs["name"] == "full"], {option.name for option in OPTIONS}
+    for name, ours in runs.groupby("name"):
+        changes = changed_settings(ours["config"].iloc[0])
+        found = paired_difference(ours, full) if len(changes) == 1 and set(changes) <= names else None
+        if found:
+            [(option, reading)] = changes.items()
+            difference, low, high = found["mAP"]
+            yield {"option": option, "reading": str(reading), "profile": ours["profile"].iloc[0],
+                   "seeds": found["seeds"], "mAP": difference, "low": low, "high": high} | _score_changes(
+                       *(scores.merge(side[["name", "profile", "seed", "fingerprint"]]) for side in (ours, full)))
 
 
-def html_table(chapter: str, measured: pd.DataFrame) -> str:
-    """The options of one chapter as a table; the default is bold, the literal reading has a dagger.
+def _score_changes(ours: pd.DataFrame, full: pd.DataFrame) -> dict[str, float]:
+    """The mean over the seeds that both have of each score's difference."""
+    pairs = ours.merge(full, on=["seed", "tested_on"], suffixes=("", "_full"))
+    return {score: (pairs[score] - pairs[f"{score}_full"]).mean() for score in EFFECT_SCORES}
 
-    ``measured`` is from ``effects``; without any effect for these options the column is left out.
-    """
-    own = [option for option in OPTIONS if option.chapter == chapter]
-    told = {option.name: _effect(measured[measured["option"] == option.name]) for option in own}
-    columns = ["Setting", "Question", "Readings", "Why"] + (["Measured, mAP"] if any(told.values()) else [])
-    lines = [_line("th", columns)]
-    for o in own:
+
+def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:
+    """What ``effects`` measured of the readings of one chapter, a line a reading, in the order of ``OPTIONS``."""
+    order = {option.name: place for place, option in enumerate(OPTIONS) if option.chapter == chapter}
+    own = measured[measured["option"].isin(order)].sort_values("option", key=lambda names: names.map(order), kind="stable")
+    lines = {f"{row.option} = {row.reading}": {"mAP": in_pairs(row.mAP, row.low, row.high)}
+             | {score: _signed(value) for score, value in zip(EFFECT_SCORES, row[8:])}
+             | {"profile": row.profile, "n": row.seeds} for row in own.itertuples()}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _signed(value: float) -> str:
+    return NOT_RUN if np.isnan(value) else f"{value:+.2f}"
+
+
+def html_table(chapter: str) -> str:
+    """The options of one chapter as a table; the default is bold, the literal reading has a dagger."""
+    lines = [_line("th", ["Setting", "Question", "Readings", "Why"])]
+    for o in (option for option in OPTIONS if option.chapter == chapter):
         readings = ", ".join(_reading(o, reading) for reading in o.readings)
-        cells = [f"<code>{o.name}</code>", escape(o.question), readings, escape(o.reason), told[o.name]]
-        lines.append(_line("td", cells[:len(columns)]))
+        lines.append(_line("td", [f"<code>{o.name}</code>", escape(o.question), readings, escape(o.reason)]))
     return f'<table class="dataframe"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>'
 
 
@@ -189,6 +200,3 @@ def _reading(option: Option, reading: Any) -> str:
     text = f"<b>{reading}</b>" if reading == option.default else str(reading)
     return text + (" †" if option.literal is not None and reading == option.literal else "")
 
-
-def _effect(rows: pd.DataFrame) -> str:
-    return "; ".join(f"{row.reading}: {row.change:+.1f} ({row.profile}, n = {row.seeds})" for row in rows.itertuples())

@@ -28,7 +28,13 @@ from matlib.data import ImageDataset, ReIDDataset, Sample, load_dataset
 from matlib.data.truth import HIDDEN, NUM_PARTS, VISIBLE
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import motion
-from matlib.evaluation.keypoints import joint_errors, mean_joints, regress_joints, summarise_errors
+from matlib.evaluation.keypoints import (
+    joint_errors,
+    mean_joints,
+    name_by_side,
+    regress_joints,
+    summarise_errors,
+)
 from matlib.evaluation.parts import count_pixels, score_parts, stripes, true_labels
 from matlib.evaluation.strata import (
     OCCLUSION_EDGES,
@@ -123,10 +129,11 @@ def _score(found: _Found, config: RunConfig) -> dict[str, Any]:
         "parts": _by_occlusion(found.tables, strata, lambda tables: score_parts(tables.sum(axis=0))),
         "yardsticks": {
             "parts": _by_occlusion(found.stripes, strata, lambda tables: score_parts(tables.sum(axis=0))),
-            "keypoints": _joint_scores(mean_joints(joints, identities), joints, strata, found.size)}}
+            "keypoints": _joint_scores(lambda truth: mean_joints(truth, identities), joints, strata, found.size)}}
     if found.keypoints is not None:
         positions = found.keypoints.positions.numpy()
-        scores["keypoints"] = _joint_scores(regress_joints(positions, joints, identities), joints, strata, found.size)
+        scores["keypoints"] = _joint_scores(lambda truth: regress_joints(positions, truth, identities), joints, strata,
+                                            found.size)
         scores["motion"] = _motion_scores(found, config.loss.anchor)
     return scores
 
@@ -200,11 +207,18 @@ def _by_occlusion(values: np.ndarray, strata: np.ndarray, score: Any) -> dict[st
     return score(values) | {"by_occlusion": by}
 
 
-def _joint_scores(predictions: np.ndarray, joints: np.ndarray, strata: np.ndarray, size: tuple[int, int]
-                  ) -> dict[str, Any]:
-    """Errors of visible joints; ``hidden``: of those that are hidden, predicted by the maps fitted to visible ones."""
-    scores = _by_occlusion(joint_errors(predictions, joints, size, VISIBLE), strata, summarise_errors)
-    return scores | {"hidden": summarise_errors(joint_errors(predictions, joints, size, HIDDEN))}
+def _joint_scores(predict: Callable[[np.ndarray], np.ndarray], joints: np.ndarray, strata: np.ndarray,
+                  size: tuple[int, int]) -> dict[str, Any]:
+    """Errors of visible joints; ``hidden``: of those that are hidden, predicted by the maps fitted to visible ones.
+
+    ``by_side`` has both for joints whose left and right are the image's.
+    """
+    def measure(truth: np.ndarray) -> dict[str, Any]:
+        predictions = predict(truth)
+        scores = _by_occlusion(joint_errors(predictions, truth, size, VISIBLE), strata, summarise_errors)
+        return scores | {"hidden": summarise_errors(joint_errors(predictions, truth, size, HIDDEN))}
+
+    return measure(joints) | {"by_side": measure(name_by_side(joints))}
 
 
 def _motion_scores(found: _Found, anchor: str) -> dict[str, Any]:

@@ -34,16 +34,17 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
-_COLUMNS = ("name", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS, "rank3",
+_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS, "rank3",
             "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path",
             "intervals", "per_query")
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config, run, data = record["config"], record["run"], record["data"]
+    settings = RunConfig.from_dict(config)
     for name, metrics in record["metrics"].items():
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
-        yield {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+        yield {"name": run_title(settings), "config": settings, "profile": config["profile"],
                "epochs": config["train"]["epochs"], "seed": config["seed"],
                "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
                "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
@@ -80,24 +81,37 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full")
     drawn for both in pairs and for all seeds alike. A row whose records lack the results by query, or have other
     queries than the other row's, is left out.
     """
-    lines, reference = {}, _by_seed(frame, against)
+    reference, lines = frame[frame["name"] == against], {}
     for row in rows:
-        ours = _by_seed(frame, row.name)
-        seeds = [seed for seed in ours if seed in reference
-                 and np.array_equal(ours[seed]["queries"], reference[seed]["queries"])]
-        if row.name == against or not seeds:
-            continue
-        identities = np.concatenate([ours[seed]["identities"] for seed in seeds])
-        found = bootstrap_difference(*(_join([runs[seed] for seed in seeds]) for runs in (ours, reference)),
-                                     clusters=identities)
-        lines[row.label] = {title: "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * x for x in found[key][:3]))
-                            for key, title in (("rank1", "R-1"), ("mAP", "mAP"))} | {"n": len(seeds)}
+        found = paired_difference(frame[frame["name"] == row.name], reference) if row.name != against else None
+        if found:
+            lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
+            lines[row.label]["n"] = found["seeds"]
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def _by_seed(frame: pd.DataFrame, name: str) -> dict[int, dict[str, np.ndarray]]:
-    """The results by query of a row's runs, those that have them."""
-    runs = frame[frame["name"] == name]
+def paired_difference(runs: pd.DataFrame, others: pd.DataFrame) -> dict[str, Any] | None:
+    """Runs less others of the same seeds, query by query: for each metric the difference, low and high, in points.
+
+    ``seeds`` counts those that both have. None where they have none, or other queries, or no results by query.
+    """
+    ours, theirs = _by_seed(runs), _by_seed(others)
+    seeds = [seed for seed in ours if seed in theirs
+             and np.array_equal(ours[seed]["queries"], theirs[seed]["queries"])]
+    if not seeds:
+        return None
+    identities = np.concatenate([ours[seed]["identities"] for seed in seeds])
+    found = bootstrap_difference(*(_join([side[seed] for seed in seeds]) for side in (ours, theirs)),
+                                 clusters=identities)
+    return {metric: tuple(100 * x for x in interval[:3]) for metric, interval in found.items()} | {"seeds": len(seeds)}
+
+
+def in_pairs(difference: float, low: float, high: float) -> str:
+    return f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _by_seed(runs: pd.DataFrame) -> dict[int, dict[str, np.ndarray]]:
+    """The results by query of one row's runs, those that have them."""
     return {seed: {key: np.array(line.split(), float) for key, line in results.items()}
             for seed, results in zip(runs["seed"], runs["per_query"]) if results}
 
@@ -166,6 +180,7 @@ def _number(value: float) -> str:
 #: What ``matlib.scoring`` measures against the truth: title, and where a network's scores have it.
 SCORES = {
     "joint error": ("keypoints", "error"),
+    "joints by side": ("keypoints", "by_side", "error"),
     "flow error": ("motion", "learned"),
     "NMI": ("parts", "all", "nmi"),
     "body NMI": ("parts", "body", "nmi"),

@@ -56,21 +56,36 @@ def test_every_reading_takes_a_step(name, reading, rng):
     assert terms["total"].isfinite() and gradients and all(g.isfinite().all() for g in gradients)
 
 
-def record_of(tmp_path, name, seed, value, changes=None):
-    config = profile("laptop").change({"name": name, "seed": seed, **(changes or {})})
-    write_record(tmp_path / name / f"seed{seed}", {
-        "config": config.to_dict(), "data": {"name": "d", "fingerprint": "f"}, "metrics": {"d": {"mAP": value}},
-        "seconds": {}})
+def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
+    """A run's record with its queries' average precisions and, where ``flow`` is given, that of its scores."""
+    folder, config = tmp_path / name / f"seed{seed}", profile("laptop").change({"seed": seed, **(changes or {})})
+    per_query = {"queries": "0 1 2 3", "identities": "1 1 2 2", "first_ranks": "1 1 1 1",
+                 "average_precisions": " ".join(map(str, precisions)), "inverse_negative_penalties": "1 1 1 1"}
+    base = {"config": config.to_dict(), "data": {"name": "d", "fingerprint": "f"}, "seconds": {"training": 1},
+            "run": dict.fromkeys(("hardware", "processes", "commit", "date", "torch"), "")}
+    metrics = dict.fromkeys(("rank1", "rank3", "rank5", "rank10", "mINP"), 0.5)
+    metrics |= {"mAP": sum(precisions) / 4, "queries": 4, "gallery": 9, "per_query": per_query}
+    write_record(folder, base | {"metrics": {"d": metrics}})
+    if flow is not None:
+        scores = {"keypoints": {}, "parts": {}, "motion": {"learned": flow, "identity": 0.1}, "yardsticks": {}}
+        write_record(folder, base | {"metrics": {}, "tested": {"name": "d"}, "scores": {"trained": scores}}, "record-scores-d.json")
 
 
-def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed(tmp_path):
-    for seed, value in ((0, 0.30), (1, 0.40)):
-        record_of(tmp_path, "full", seed, value)
-        record_of(tmp_path, "fc", seed, value + 0.05 + 0.02 * seed, {"loss.fc_on": "parts"})
-    record_of(tmp_path, "two", 0, 0.9, {"loss.fc_on": "parts", "loss.fc_pairs": "all"})  # two changes
-    record_of(tmp_path, "alone", 7, 0.9, {"loss.fc_pairs": "all"})  # no full model of its seed
+def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed_query_by_query(tmp_path):
+    for seed, values in ((0, [0.1, 0.2, 0.3, 0.4]), (1, [0.4, 0.3, 0.2, 0.1])):
+        record_of(tmp_path, "full", seed, values, flow=0.09)
+        record_of(tmp_path, "fc", seed, [v + 0.05 + 0.02 * seed for v in values], {"loss.fc_on": "parts"}, flow=0.08)
+    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "loss.fc_pairs": "all"})  # two changes
+    record_of(tmp_path, "alone", 7, [0.9] * 4, {"loss.fc_pairs": "all"})  # no full model of its seed
     found = options.effects([tmp_path])
     assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]
-    assert found["change"].item() == pytest.approx(6.0)
-    assert "parts: +6.0 (laptop, n = 2)" in options.html_table("parts", found)
-    assert "Measured" not in options.html_table("motion", found)
+    assert found["mAP"].item() == pytest.approx(6.0) == found["low"].item()  # each query gains the same: nothing to draw
+    assert found["flow error"].item() == pytest.approx(-1.0)
+    shown = options.effect_table("parts", found)
+    assert shown.index.tolist() == ["loss.fc_on = parts"]
+    assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop", 2]
+    assert options.effect_table("motion", found).empty
+
+
+def test_without_records_nothing_is_measured(tmp_path):
+    assert options.effects([tmp_path]).empty and options.effect_table("parts", options.effects([tmp_path])).empty

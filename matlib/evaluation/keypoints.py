@@ -23,6 +23,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from matlib.data.transforms import COCO_MIRROR
 from matlib.data.truth import VISIBLE
 from matlib.errors import MatlibError
 
@@ -72,6 +73,23 @@ def mean_joints(
 ) -> Float[np.ndarray, "n j 2"]:
     """What keypoints that never move would predict: the joints' mean over images of other identities."""
     return regress_joints(np.zeros((len(joints), 1, 2)), joints, identities, folds)
+
+
+def name_by_side(joints: Float[np.ndarray, "n j 3"]) -> Float[np.ndarray, "n j 3"]:
+    """The joints with the two of each pair named by where they lie in the image, as if everyone faced the camera.
+
+    Whoever learns from images that are mirrored at random, without labels, cannot tell a left leg from a right one, nor
+    a person that comes from one that goes. Under these names nothing is lost by that: the joint called left is the one
+    further right in the image.
+
+    Parameters
+    ----------
+    joints: COCO's 17, x first; hidden ones have places too, and are named like the visible ones.
+    """
+    mirrored = joints[:, COCO_MIRROR]
+    is_left = np.arange(len(COCO_MIRROR)) < np.array(COCO_MIRROR)
+    swapped = np.where(is_left, joints[..., 0] < mirrored[..., 0], joints[..., 0] > mirrored[..., 0])
+    return np.where(swapped[..., None], mirrored, joints)
 
 
 def joint_errors(

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from matlib.data.transforms import COCO_MIRROR
 from matlib.errors import MatlibError
-from matlib.evaluation.keypoints import joint_errors, mean_joints, regress_joints, summarise_errors
+from matlib.evaluation.keypoints import (
+    joint_errors,
+    mean_joints,
+    name_by_side,
+    regress_joints,
+    summarise_errors,
+)
 
 SIZE = (101, 51)
 
@@ -103,3 +110,23 @@ def test_summary_counts_what_is_known():
     errors = np.array([[0.02, 0.07, np.nan], [0.2, np.nan, 0.03]])
     assert summarise_errors(errors) == {"error": pytest.approx(0.08), "pck": {"0.05": 0.5, "0.1": 0.75}, "joints": 4}
     assert summarise_errors(np.full((2, 3), np.nan))["error"] is None
+
+
+def test_joints_named_by_side_are_the_same_points_with_the_left_ones_further_right(rng):
+    joints = random_joints(rng, joints=17)
+    named = name_by_side(joints)
+    for image, renamed in zip(joints, named):
+        np.testing.assert_array_equal(renamed[0], image[0])  # the nose
+        for left in range(1, 17, 2):
+            assert renamed[left, 0] > renamed[left + 1, 0]
+            pair = [tuple(point) for point in renamed[left:left + 2]]
+            assert sorted(pair) == sorted(tuple(point) for point in image[left:left + 2])
+
+
+def test_a_mirrored_pose_named_by_side_is_the_mirrored_naming(rng):
+    """Whether somebody comes or goes makes no difference: that is what the names are for."""
+    joints = random_joints(rng, joints=17)
+    turned = joints[:, COCO_MIRROR]  # the same points of a person who faces the other way
+    np.testing.assert_array_equal(name_by_side(turned), name_by_side(joints))
+    mirrored = turned * [-1, 1, 1]
+    np.testing.assert_allclose(name_by_side(mirrored), (name_by_side(joints) * [-1, 1, 1])[:, COCO_MIRROR])
