@@ -182,6 +182,27 @@ def differences(one: RunConfig, other: RunConfig) -> list[str]:
     return [name for name in {**a, **b} if a.get(name, unset) != b.get(name, unset) and name not in _NO_RESULT]
 
 
+#: What a network without transformer and branches reads of the model's and the losses' settings.
+_OF_TRUNK = {"model.architecture", "model.trunk", "model.trunk_cut", "model.output_stride", "model.weights",
+             "model.neck", "model.descriptor", "loss.identity_global", "loss.triplet_global", "loss.label_smoothing",
+             "loss.triplet_distance"}
+_OF_PARTS = {"model.part_head", "loss.identity_part", "loss.triplet_part"}
+_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach"}
+_OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
+
+
+def idle_settings(config: RunConfig) -> set[str]:
+    """Dotted names of the settings that nothing reads in such a run: those of branches and losses that it lacks."""
+    if config.model.architecture != "mat":
+        read = _OF_TRUNK | (_OF_PARTS if config.model.architecture == "true_parts" else set())
+        names = {name for name, _ in flatten({"model": vars(config.model), "loss": vars(config.loss)})}
+        return names - read
+    idle = set() if config.loss.consistency else set(_OF_CONSISTENCY)
+    if not config.loss.equivariance:
+        idle |= _OF_EQUIVARIANCE
+    return idle if config.loss.consistency or config.loss.equivariance else idle | {"loss.motion_warmup_epochs"}
+
+
 def read_value(value: Any) -> Any:
     """What a word of a command line means: the number, true, false or none that it spells, or the word itself."""
     words = {"true": True, "false": False, "none": None}

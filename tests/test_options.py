@@ -1,13 +1,14 @@
 """Every ambiguity of the paper is a setting, is told on the options page, and trains."""
 
 import functools
-from typing import Literal, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 
 from matlib import options
-from matlib.config import DataConfig, LossConfig, ModelConfig, profile
+from matlib.ablations import changed_settings, row_config
+from matlib.config import DataConfig, LossConfig, ModelConfig, differences, idle_settings, profile
 from matlib.models import build_model
 from matlib.objective import Objective
 from matlib.records import write_record
@@ -54,6 +55,37 @@ def test_every_reading_takes_a_step(name, reading, rng):
     terms["total"].backward()
     gradients = [p.grad for p in objective.parameters() if p.grad is not None]
     assert terms["total"].isfinite() and gradients and all(g.isfinite().all() for g in gradients)
+
+
+def other_value(config, name):
+    section, key = name.split(".")
+    value, kind = getattr(getattr(config, section), key), get_type_hints(type(getattr(config, section)))[key]
+    if get_origin(kind) is Literal:
+        return next(reading for reading in get_args(kind) if reading != value)
+    return not value if kind is bool else (2 * value or 1) if kind is int else value + 0.25
+
+
+@pytest.mark.parametrize("row", ["baseline", "true_parts", "identity_only"])
+def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, rng):
+    config = row_config(row, "smoke")
+    idle = idle_settings(config)
+    images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
+    truth = (torch.randint(0, 14, (8, 64, 32), generator=rng, dtype=torch.uint8),) if row == "true_parts" else ()
+
+    def gradients(settings):
+        objective = Objective(model_of(settings.model), settings.loss)
+        objective.zero_grad()
+        objective(images, identities, truth=truth)[0]["total"].backward()
+        return [p.grad.clone() for p in objective.parameters() if p.grad is not None]
+
+    changed = config.change({name: other_value(config, name) for name in idle})
+    assert set(differences(config, changed)) == idle and changed_settings(changed, row) == {}
+    model_of.cache_clear()
+    assert all(map(torch.equal, gradients(config), gradients(changed)))
+
+
+def test_a_full_model_reads_every_setting():
+    assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == set()
 
 
 def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
