@@ -292,10 +292,13 @@ def _check_values(config: RunConfig) -> None:
             raise MatlibError(f"{name} is a probability, 0 to 1; got {share}")
 
 
-#: What keeps keypoints and parts from collapsing, none of it in the paper: guards in the objective, broad heatmaps that
-#: let gradients through, and splines that move the image enough to tell a keypoint that follows from one that stays.
+#: What makes keypoints and parts follow the body; how it was found is in the book's chapter of trials. Guards in the
+#: objective, which Equation 9 lacks; broad heatmaps that let gradients through; splines that move the image enough to
+#: tell a keypoint that follows from one that stays; and a feature consistency that counts: equivariance alone is content
+#: with keypoints that follow the picture, and the mean over channels leaves lambda 6 at 1 / D' of Equation 10's sum.
 ROBUST: dict[str, Any] = {
     "loss.separation": 1.0, "loss.background": 0.5, "loss.foreground": 0.5,
+    "loss.consistency": 80.0, "loss.fc_pairs": "all",
     "model.temperature": 1.0, "loss.sigma_affine": 0.2, "loss.sigma_tps": 0.01,
 }
 
@@ -304,7 +307,7 @@ LITERAL: dict[str, Any] = {
     "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
     "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,
     "loss.triplet_distance": "sqeuclidean", "loss.anchor": "centroid", "loss.fc_detach": "none",
-    "loss.motion_warmup_epochs": 0, "loss.sigma_affine": 0.05, "loss.sigma_tps": 0.005,
+    "loss.consistency": 5.0, "loss.fc_pairs": "reference", "loss.sigma_affine": 0.05, "loss.sigma_tps": 0.005,
     "loss.separation": 0.0, "loss.background": 0.0, "loss.foreground": 0.0,
 }
 
@@ -318,7 +321,7 @@ def _laptop() -> RunConfig:
         profile="laptop",
         model=ModelConfig(trunk="mobilenet_v2", trunk_cut="features.13", output_stride=8, width=128, heads=4,
                           feedforward=256, dropout=0.0, encoder_layers=2),
-        loss=LossConfig(eq_images="one_per_id", motion_warmup_epochs=3),
+        loss=LossConfig(eq_images="one_per_id"),
         data=DataConfig(dataset="annyville-occluded", height=96, width=48, pad=4, workers=0, cache=True),
         train=TrainConfig(epochs=8, optimizer="adamw", lr=1.5e-3, head_lr=4.0, schedule="onecycle", warmup_epochs=0,
                           identities_per_batch=8),
@@ -329,7 +332,7 @@ def _smoke() -> RunConfig:
     """The whole path in seconds, for tests: its numbers mean nothing."""
     return _laptop().change({
         "profile": "smoke", "model.trunk_cut": "features.6", "model.width": 32, "model.feedforward": 64,
-        "model.encoder_layers": 1, "model.parts": 3, "loss.motion_warmup_epochs": 0,
+        "model.encoder_layers": 1, "model.parts": 3,
         "data.height": 64, "data.width": 32, "data.pad": 2,
         "train.epochs": 2, "train.identities_per_batch": 4, "train.images_per_identity": 2})
 

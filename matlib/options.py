@@ -116,7 +116,8 @@ OPTIONS = (
            "public re-identification code has them plain; squares make a hinge of it", "sqeuclidean"),
     Option("loss.equivariance", "objective", "Lambda 5, on both terms of Equation 14?",
            "as in the first-order motion model", 10.0, (0.0,)),
-    Option("loss.consistency", "objective", "Lambda 6, on a mean or a sum?", "on means", 5.0, (0.0,)),
+    Option("loss.consistency", "objective", "Lambda 6, on a mean or a sum?",
+           "on means; on the sum over the channels it would be D' times as much", 5.0, (0.0, 80.0)),
     Option("loss.motion_warmup_epochs", "objective", "Are the motion losses ramped in?",
            "the paper says nothing", 0, (3,)),
     *(Option(f"loss.{name}", "objective", question, "not in Equation 9", 0.0, (0.5,)) for name, question in (
