@@ -9,7 +9,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from matlib.ablations import Row, run_title
-from matlib.config import RunConfig
+from matlib.config import RunConfig, flatten
+from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import PerQuery, bootstrap_difference
 from matlib.records import find_records
@@ -121,6 +122,27 @@ def _join(runs: list[dict[str, np.ndarray]]) -> PerQuery:
     columns = [np.concatenate([run[key] for run in runs])
                for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")]
     return PerQuery(np.arange(len(columns[0])), *columns)
+
+
+def trials(folder: Path | str, start: str) -> pd.DataFrame:
+    """The scored runs below a folder, in the order of their paths, indexed by what each changes in the one named ``start``.
+
+    With the ``config`` of each, its seed, retrieval and ``SCORES`` of the trained network, in percent. Raises
+    MatlibError where there is no run of that name.
+    """
+    runs, scores = load_records([folder]), load_scores([folder])
+    own = runs.merge(scores[scores["network"] == TRAINED].drop(columns="tested_on"),
+                     on=["name", "profile", "seed", "fingerprint"])
+    first = {Path(path).parent.name: config for path, config in zip(own["path"], own["config"])}
+    if start not in first:
+        raise MatlibError(f"there is no scored run {start!r} in {folder}; there are {', '.join(first) or 'none'}")
+    return own.assign(change=[_change(first[start], config) for config in own["config"]]).set_index("change")
+
+
+def _change(before: RunConfig, after: RunConfig) -> str:
+    values = dict(flatten(after.to_dict()))
+    return ", ".join(f"{name.split('.')[1]} = {values[name]}" for name in changed_names(before, after)
+                     if name != "seed") or "the start"
 
 
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -136,7 +136,7 @@ def test_differences_are_taken_query_by_query_and_seed_by_seed(tmp_path):
     assert result.iloc[0].tolist() == ["+0.0 (+0.0 to +0.0)", "+25.0 (+25.0 to +25.0)", 2]
 
 
-def scores(folder, row="full", seed=0, error=0.06, motion=True):
+def scores(folder, row="full", seed=0, error=0.06, motion=True, changes=None):
     def network(error):
         found = {"keypoints": {"error": error}, "motion": {"learned": 0.08, "identity": 0.11},
                  "parts": {"all": {"nmi": 0.2}, "body": {"nmi": 0.1}, "matched_iou": {"mean": None},
@@ -144,7 +144,7 @@ def scores(folder, row="full", seed=0, error=0.06, motion=True):
                  "yardsticks": {"keypoints": {"error": 0.09}, "parts": {"all": {"nmi": 0.15}}}}
         return found if motion else {key: value for key, value in found.items() if key != "motion"}
 
-    content = {"config": row_config(row, "smoke", seed).to_dict(), "metrics": {}, "seconds": {},
+    content = {"config": row_config(row, "smoke", seed, changes).to_dict(), "metrics": {}, "seconds": {}, "run": {},
                "data": {"fingerprint": "f" * 64}, "tested": {"name": "annyville-occluded"},
                "scores": {"trained": network(error), "untrained": network(0.07), "truth": network(0.01)}}
     records.write_record(folder / row / f"seed{seed}", content, "record-scores-annyville-occluded.json")
@@ -169,3 +169,16 @@ def test_scores_without_keypoints_have_no_motion_and_records_without_scores_no_l
     scores(tmp_path, motion=False)
     table = tables.score_table(TABLE_1, tables.load_scores([tmp_path]))
     assert (table["flow error"] == tables.NOT_RUN).all()
+
+
+def test_trials_are_named_by_what_they_change_in_their_start(tmp_path):
+    for seed, changes in ((0, None), (1, {"loss.fc_on": "parts", "loss.consistency": 20})):
+        record(tmp_path, seed=seed, rank1=0.4 + seed / 10, changes=changes)
+        scores(tmp_path, seed=seed, error=0.06, changes=changes)
+    record(tmp_path, "baseline")  # not scored
+    found = tables.trials(tmp_path, "seed0")
+    assert found.index.tolist() == ["the start", "consistency = 20.0, fc_on = parts"]
+    assert found["rank1"].tolist() == [40.0, 50.0] and found["joint error"].tolist() == [6.0, 6.0]
+    assert tables.trials(tmp_path, "seed1").index.tolist() == ["consistency = 80.0, fc_on = features", "the start"]
+    with pytest.raises(MatlibError, match="seed0, seed1"):
+        tables.trials(tmp_path, "elsewhere")

@@ -103,3 +103,17 @@ def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str],
     ax.set(xlabel=titles[0], ylabel=titles[1], ylim=(0, None), xticks=sorted(frame[knob].unique()))
     ax.legend(title=None, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure
+
+
+def by_weight(frame: pd.DataFrame, weight: str, scores: Sequence[str]) -> Figure:
+    """Scores in percent against a weight on a logarithmic scale: a panel a score, a colour a ``name``, a point a run."""
+    figure, axes = plt.subplots(1, len(scores), figsize=(3.8 * len(scores), 2.8), squeeze=False, layout="constrained")
+    ticks = sorted(frame[weight].unique())
+    for ax, score in zip(axes[0], scores):
+        style = {"data": frame, "x": weight, "y": score, "hue": "name", "ax": ax}
+        sns.lineplot(**style, errorbar=None, legend=False)
+        sns.scatterplot(**style, style="name", s=45, legend=ax is axes[0][0])
+        ax.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:g}" for tick in ticks], ylabel=f"{score}, %")
+        ax.minorticks_off()
+    axes[0][0].legend(title=None)
+    return figure
