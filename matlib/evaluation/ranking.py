@@ -167,7 +167,7 @@ def evaluate_features(query_features: Array, gallery_features: Array, query_ids:
                           "they are to come from the same model")
     kind = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
     scales = [_scales(side, name, metric, kind) for side, name in ((query, "query"), (gallery, "gallery"))]
-    step = gallery_step(query.shape[1])
+    step, space = gallery_step(query.shape[1]), _Space(kind, query.device)
 
     def block_of(queries: np.ndarray) -> Block:
         some = query[torch.from_numpy(queries).to(query.device)].to(kind)
@@ -175,8 +175,13 @@ def evaluate_features(query_features: Array, gallery_features: Array, query_ids:
             some = some * -scales[0][queries, None].to(query.device)
 
         def block(columns: np.ndarray | slice) -> Tensor:
-            return joined([_order(some, gallery[part].to(some), scales[1][part].to(some), metric)
-                           for part in split(columns, step, len(gallery))])
+            parts = split(columns, step, len(gallery))
+            distances, at = space.take(len(some), sum(map(_length, parts))), 0
+            for part in parts:
+                features = gallery[part].to(some)
+                _order(some, features, scales[1][part].to(some), metric, distances[:, at:at + len(features)])
+                at += len(features)
+            return distances
         return block
 
     return score_blocks(block_of, labels, plan(labels, step), max_rank, average_precision, unmatched)
@@ -329,17 +334,36 @@ def split(columns: Int64[np.ndarray, " b"] | slice, size: int, gallery: int) -> 
     return list(torch.from_numpy(columns).split(size))
 
 
-def joined(blocks: list[Tensor]) -> Tensor:
-    return torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
+def _length(part: Tensor | slice) -> int:
+    return part.stop - part.start if isinstance(part, slice) else len(part)
 
 
-def _order(query: Float[Tensor, "c d"], gallery: Float[Tensor, "b d"], scales: Float[Tensor, " b"], metric: str
-           ) -> Float[Tensor, "c b"]:
+class _Space:
+    """Memory for one block at a time.
+
+    Blocks that are taken anew each time, with small arrays between them that stay, leave holes in the heap that the next
+    one does not fit into: a process grew by twice its features so.
+    """
+
+    def __init__(self, kind: torch.dtype, device: torch.device):
+        self._memory = torch.empty(0, dtype=kind, device=device)
+
+    def take(self, rows: int, columns: int) -> Float[Tensor, "{rows} {columns}"]:
+        """The next block, of any content; it takes the place of the one before."""
+        if rows * columns > len(self._memory):
+            self._memory = torch.empty(0, dtype=self._memory.dtype, device=self._memory.device)
+            self._memory = self._memory.new_empty(rows * columns)
+        return self._memory[:rows * columns].view(rows, columns)
+
+
+def _order(query: Float[Tensor, "c d"], gallery: Float[Tensor, "b d"], scales: Float[Tensor, " b"], metric: str,
+           out: Float[Tensor, "c b"]) -> None:
     """Numbers that rank as the distances do: minus the cosine, or the squared distance less the query's square."""
     with full_precision(query.device):
         if metric == "cosine":
-            return (query @ gallery.T).mul_(scales)
-        return torch.addmm(scales, query, gallery.T, alpha=-2)
+            torch.mm(query, gallery.T, out=out).mul_(scales)
+        else:
+            torch.addmm(scales, query, gallery.T, alpha=-2, out=out)
 
 
 @contextmanager
@@ -356,7 +380,10 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 def _scales(features: Tensor, side: str, metric: str, kind: torch.dtype) -> Float[Tensor, " n"]:
     """Of each vector, for cosines the inverse length (large, not infinite, for zeros), else the squared length."""
-    squares = torch.cat([part.double().square().sum(1) for part in features.split(_rows_of(features, 8))])
+    squares = features.new_empty(len(features), dtype=torch.float64)
+    space = _Space(torch.float64, features.device)
+    for part, sums in zip(features.split(rows := _rows_of(features, 8)), squares.split(rows)):
+        torch.sum(space.take(*part.shape).copy_(part).square_(), dim=1, out=sums)
     largest = torch.finfo(kind).max
     sizes = squares.sqrt() if metric == "cosine" else squares
     if not (sizes < largest / 4).all():  # not so for NaN

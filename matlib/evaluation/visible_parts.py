@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from matlib.errors import MatlibError
 from matlib.evaluation.labels import Array, checked_labels
-from matlib.evaluation.ranking import (METRICS, Block, RankingMetrics, full_precision, gallery_step, joined, plan,
+from matlib.evaluation.ranking import (METRICS, Block, RankingMetrics, full_precision, gallery_step, plan,
                                        score_blocks, split)
 
 
@@ -90,10 +90,14 @@ def evaluate_parts(query: PartDescriptors, gallery: PartDescriptors, query_ids: 
 
     def block_of(queries: np.ndarray) -> Block:
         some = _normalised(query, torch.from_numpy(queries), kind)
-        return lambda columns: joined([_between(some, _normalised(gallery, part, kind), metric)
-                                       for part in split(columns, step, len(gallery))])
+        return lambda columns: _joined([_between(some, _normalised(gallery, part, kind), metric)
+                                        for part in split(columns, step, len(gallery))])
 
     return score_blocks(block_of, labels, plan(labels, step), max_rank, average_precision, unmatched)
+
+
+def _joined(blocks: list[Tensor]) -> Tensor:
+    return torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
 
 
 class _Normalised(NamedTuple):
