@@ -294,8 +294,8 @@ def _check_values(config: RunConfig) -> None:
 
 #: What makes keypoints and parts follow the body; how it was found is in the book's chapter of trials. Guards in the
 #: objective, which Equation 9 lacks; broad heatmaps that let gradients through; splines that move the image enough to
-#: tell a keypoint that follows from one that stays; and a feature consistency that counts: equivariance alone is content
-#: with keypoints that follow the picture, and the mean over channels leaves lambda 6 at 1 / D' of Equation 10's sum.
+#: tell a keypoint that follows from one that stays; and a feature consistency that counts: equivariance alone is
+#: content with keypoints that follow the picture, and a mean over channels leaves of lambda 6 a D'-th of the sum.
 ROBUST: dict[str, Any] = {
     "loss.separation": 1.0, "loss.background": 0.5, "loss.foreground": 0.5,
     "loss.consistency": 80.0, "loss.fc_pairs": "all",

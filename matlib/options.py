@@ -141,7 +141,7 @@ def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
 
     One line an option, reading, profile and data: ``mAP``, the difference to the full model on the same queries, the
     mean of the ``seeds`` that both have, in points, with ``low`` and ``high``, its 95 % bootstrap interval over the
-    queries' identities; and the changes of ``EFFECT_SCORES``, NaN where they were not scored. Empty where there is none.
+    queries' identities; and the changes of ``EFFECT_SCORES``, NaN where they were not scored. Empty if there is none.
     """
     runs, scores = load_records(folders), load_scores(folders)
     own = runs[(runs["tested_on"] == runs["trained_on"]) & (runs["profile"] != "smoke")]
@@ -172,7 +172,8 @@ def _score_changes(ours: pd.DataFrame, full: pd.DataFrame) -> dict[str, float]:
 def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:
     """What ``effects`` measured of the readings of one chapter, a line a reading, in the order of ``OPTIONS``."""
     order = {option.name: place for place, option in enumerate(OPTIONS) if option.chapter == chapter}
-    own = measured[measured["option"].isin(order)].sort_values("option", key=lambda names: names.map(order), kind="stable")
+    own = measured[measured["option"].isin(order)]
+    own = own.sort_values("option", key=lambda names: names.map(order), kind="stable")
     lines = {f"{row.option} = {row.reading}": {"mAP": in_pairs(row.mAP, row.low, row.high)}
              | {score: _signed(value) for score, value in zip(EFFECT_SCORES, row[8:])}
              | {"profile": row.profile, "n": row.seeds} for row in own.itertuples()}

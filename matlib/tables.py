@@ -35,8 +35,8 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
-_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS, "rank3",
-            "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path",
+_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS,
+            "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path",
             "intervals", "per_query")
 
 
@@ -125,7 +125,7 @@ def _join(runs: list[dict[str, np.ndarray]]) -> PerQuery:
 
 
 def trials(folder: Path | str, start: str) -> pd.DataFrame:
-    """The scored runs below a folder, in the order of their paths, indexed by what each changes in the one named ``start``.
+    """The scored runs below a folder, by path; the index says what each changes in the one in the folder ``start``.
 
     With the ``config`` of each, its seed, retrieval and ``SCORES`` of the trained network, in percent. Raises
     MatlibError where there is no run of that name.

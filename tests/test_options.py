@@ -100,7 +100,8 @@ def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
     write_record(folder, base | {"metrics": {"d": metrics}})
     if flow is not None:
         scores = {"keypoints": {}, "parts": {}, "motion": {"learned": flow, "identity": 0.1}, "yardsticks": {}}
-        write_record(folder, base | {"metrics": {}, "tested": {"name": "d"}, "scores": {"trained": scores}}, "record-scores-d.json")
+        write_record(folder, base | {"metrics": {}, "tested": {"name": "d"}, "scores": {"trained": scores}},
+                     "record-scores-d.json")
 
 
 def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed_query_by_query(tmp_path):
@@ -111,7 +112,7 @@ def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed_query_by
     record_of(tmp_path, "alone", 7, [0.9] * 4, {"loss.fc_pairs": "all"})  # no full model of its seed
     found = options.effects([tmp_path])
     assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]
-    assert found["mAP"].item() == pytest.approx(6.0) == found["low"].item()  # each query gains the same: nothing to draw
+    assert found["mAP"].item() == pytest.approx(6.0) == found["low"].item()  # every query gains the same
     assert found["flow error"].item() == pytest.approx(-1.0)
     shown = options.effect_table("parts", found)
     assert shown.index.tolist() == ["loss.fc_on = parts"]

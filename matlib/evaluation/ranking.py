@@ -341,8 +341,8 @@ def _length(part: Tensor | slice) -> int:
 class _Space:
     """Memory for one block at a time.
 
-    Blocks that are taken anew each time, with small arrays between them that stay, leave holes in the heap that the next
-    one does not fit into: a process grew by twice its features so.
+    Blocks that are taken anew each time, with small arrays between them that stay, leave holes in the heap that the
+    next one does not fit into: a process grew by twice its features so.
     """
 
     def __init__(self, kind: torch.dtype, device: torch.device):
@@ -382,7 +382,8 @@ def _scales(features: Tensor, side: str, metric: str, kind: torch.dtype) -> Floa
     """Of each vector, for cosines the inverse length (large, not infinite, for zeros), else the squared length."""
     squares = features.new_empty(len(features), dtype=torch.float64)
     space = _Space(torch.float64, features.device)
-    for part, sums in zip(features.split(rows := _rows_of(features, 8)), squares.split(rows)):
+    rows = _rows_of(features, 8)
+    for part, sums in zip(features.split(rows), squares.split(rows)):
         torch.sum(space.take(*part.shape).copy_(part).square_(), dim=1, out=sums)
     largest = torch.finfo(kind).max
     sizes = squares.sqrt() if metric == "cosine" else squares

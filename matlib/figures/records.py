@@ -106,7 +106,7 @@ def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str],
 
 
 def by_weight(frame: pd.DataFrame, weight: str, scores: Sequence[str]) -> Figure:
-    """Scores in percent against a weight on a logarithmic scale: a panel a score, a colour a ``name``, a point a run."""
+    """Scores in percent against a weight on a logarithmic axis: a panel a score, a colour a ``name``, a point a run."""
     figure, axes = plt.subplots(1, len(scores), figsize=(3.8 * len(scores), 2.8), squeeze=False, layout="constrained")
     ticks = sorted(frame[weight].unique())
     for ax, score in zip(axes[0], scores):
