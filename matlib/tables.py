@@ -35,9 +35,9 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
 
 
-_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on", *METRICS,
-            "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date", "torch", "path",
-            "intervals", "per_query")
+_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
+            *METRICS, "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date",
+            "torch", "path", "intervals", "per_query")
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
