@@ -108,8 +108,8 @@ def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed_query_by
     for seed, values in ((0, [0.1, 0.2, 0.3, 0.4]), (1, [0.4, 0.3, 0.2, 0.1])):
         record_of(tmp_path, "full", seed, values, flow=0.09)
         record_of(tmp_path, "fc", seed, [v + 0.05 + 0.02 * seed for v in values], {"loss.fc_on": "parts"}, flow=0.08)
-    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "loss.fc_pairs": "all"})  # two changes
-    record_of(tmp_path, "alone", 7, [0.9] * 4, {"loss.fc_pairs": "all"})  # no full model of its seed
+    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "loss.fc_norm": "channel"})  # two changes
+    record_of(tmp_path, "alone", 7, [0.9] * 4, {"loss.fc_norm": "channel"})  # no full model of its seed
     found = options.effects([tmp_path])
     assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]
     assert found["mAP"].item() == pytest.approx(6.0) == found["low"].item()  # every query gains the same
