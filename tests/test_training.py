@@ -182,8 +182,8 @@ def _torchrun(processes: int, root: Path, out: Path, *settings: str) -> None:
 
 def test_two_processes_train_the_model_of_one(root, tmp_path):
     """Batch statistics, triplets, splines and augmentations are those of the global batch, whoever computes them."""
-    for processes in (1, 2):
-        _torchrun(processes, root, tmp_path / str(processes))
+    for processes in (1, 2):  # the profile's larger weight magnifies rounding: another memory layout moves one as far
+        _torchrun(processes, root, tmp_path / str(processes), "loss.consistency=5")
     one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
     torch.manual_seed(0)
     start = checkpoints.build_model(config(root).model, IDENTITIES).state_dict()
