@@ -189,6 +189,8 @@ _OF_TRUNK = {"model.architecture", "model.trunk", "model.trunk_cut", "model.outp
 _OF_PARTS = {"model.part_head", "loss.identity_part", "loss.triplet_part"}
 _OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach"}
 _OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
+_OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "loss.equivariance", "loss.separation",
+                       "loss.concentration"}
 
 
 def idle_settings(config: RunConfig) -> set[str]:
@@ -196,11 +198,15 @@ def idle_settings(config: RunConfig) -> set[str]:
     if config.model.architecture != "mat":
         read = _OF_TRUNK | (_OF_PARTS if config.model.architecture == "true_parts" else set())
         names = {name for name, _ in flatten({"model": vars(config.model), "loss": vars(config.loss)})}
-        return names - read
-    idle = set() if config.loss.consistency else set(_OF_CONSISTENCY)
-    if not config.loss.equivariance:
+        return names - read | {"data.joints"}
+    external = config.model.keypoints == "external"
+    equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
+    idle = set(_OF_KEYPOINT_BRANCH) if external else {"data.joints"}
+    if not consistency:
+        idle |= _OF_CONSISTENCY
+    if not equivariance:
         idle |= _OF_EQUIVARIANCE
-    return idle if config.loss.consistency or config.loss.equivariance else idle | {"loss.motion_warmup_epochs"}
+    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
 
 
 def read_value(value: Any) -> Any:

@@ -12,9 +12,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 import pandas as pd
 
-from matlib.ablations import changed_settings
+from matlib.ablations import changed_settings, row_config
 from matlib.config import DataConfig, LossConfig, ModelConfig
-from matlib.tables import NOT_RUN, TRAINED, in_pairs, load_records, load_scores, paired_difference
+from matlib.tables import (
+    NOT_RUN,
+    RUN,
+    TRAINED,
+    in_pairs,
+    interval_note,
+    load_records,
+    load_scores,
+    paired_difference,
+    training_deviation,
+)
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
@@ -139,34 +149,46 @@ EFFECT_SCORES = ("joints by side", "flow error", "NMI")
 def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
-    One line an option, reading, profile and data: ``mAP``, the difference to the full model on the same queries, the
-    mean of the ``seeds`` that both have, in points, with ``low`` and ``high``, its 95 % bootstrap interval over the
-    queries' identities; and the changes of ``EFFECT_SCORES``, NaN where they were not scored. Empty if there is none.
+    An option that only matters with another one's reading, as ``data.joints`` does with external keypoints, is measured
+    against the run that has that reading alone.
+
+    One line an option, reading, profile and data: ``mAP``, the difference of the mean over its ``seeds`` to that over
+    all of the full model's, in points, with ``low`` and ``high`` (``tables.paired_difference``); and the changes of
+    ``EFFECT_SCORES``, NaN where they were not scored; ``note`` says what the intervals hold, and how far trainings
+    that differ in their seed alone lie apart. Empty if there is none.
     """
     runs, scores = load_records(folders), load_scores(folders)
     own = runs[(runs["tested_on"] == runs["trained_on"]) & (runs["profile"] != "smoke")]
-    lines = [line for _, group in own.groupby(["profile", "epochs", "fingerprint"])
-             for line in _group_effects(group, scores[scores["network"] == TRAINED])]
-    return pd.DataFrame(lines, columns=["option", "reading", "profile", "seeds", "mAP", "low", "high", *EFFECT_SCORES])
+    scored = own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
+    lines = [line for _, group in scored.groupby(["profile", "epochs", "fingerprint"]) for line in _group_effects(group)]
+    return pd.DataFrame(lines, columns=["option", "reading", "profile", "seeds", "mAP", "low", "high", *EFFECT_SCORES,
+                                        "note"])
 
 
-def _group_effects(runs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    full, names = runs[runs["name"] == "full"], {option.name for option in OPTIONS}
-    for name, ours in runs.groupby("name"):
-        changes = changed_settings(ours["config"].iloc[0])
-        found = paired_difference(ours, full) if len(changes) == 1 and set(changes) <= names else None
+def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    names = {option.name for option in OPTIONS}
+    changes = {name: changed_settings(of["config"].iloc[0]) for name, of in runs.groupby("name")}
+    between = training_deviation(runs, ["mAP", *EFFECT_SCORES])
+    for name, changed in changes.items():
+        option, rest = _measured_option(changed, runs["profile"].iloc[0])
+        against = next((other for other in ("full", *changes) if changes.get(other) == rest), None)
+        ours, others = (runs[runs["name"] == which] for which in (name, against))
+        found = paired_difference(ours, others, between[["mAP"]]) if option in names else None
         if found:
-            [(option, reading)] = changes.items()
-            difference, low, high = found["mAP"]
-            yield {"option": option, "reading": str(reading), "profile": ours["profile"].iloc[0],
-                   "seeds": found["seeds"], "mAP": difference, "low": low, "high": high} | _score_changes(
-                       *(scores.merge(side[["name", "profile", "seed", "fingerprint"]]) for side in (ours, full)))
+            difference, low, high, _ = found["mAP"]
+            yield {"option": option, "reading": str(changed[option]), "profile": ours["profile"].iloc[0],
+                   "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between)
+                   } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 
 
-def _score_changes(ours: pd.DataFrame, full: pd.DataFrame) -> dict[str, float]:
-    """The mean over the seeds that both have of each score's difference."""
-    pairs = ours.merge(full, on=["seed", "tested_on"], suffixes=("", "_full"))
-    return {score: (pairs[score] - pairs[f"{score}_full"]).mean() for score in EFFECT_SCORES}
+def _measured_option(changed: dict[str, Any], profile_name: str) -> tuple[str | None, dict[str, Any]]:
+    """The option whose worth a run tells that changes these settings, and the changes of the run to compare it to."""
+    for name, value in changed.items():
+        rest = {key: changed[key] for key in changed if key != name}
+        alone = changed_settings(row_config("full", profile_name, changes={name: value}))
+        if not rest or len(rest) == 1 and not alone:
+            return name, rest
+    return None, {}
 
 
 def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:

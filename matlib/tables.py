@@ -1,6 +1,7 @@
 """The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from matlib.ablations import Row, run_title
 from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
-from matlib.evaluation import PerQuery, bootstrap_difference
+from matlib.evaluation import Interval, PerQuery, bootstrap_difference
 from matlib.records import find_records
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
+_NORMAL = 1.96  # standard errors to either side of a normal 95 % interval
+RUN = ["name", "profile", "epochs", "seed", "fingerprint"]  # what tells one run's lines from another's
 
 
 def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
@@ -32,7 +35,7 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
                           "with papermill: -y 'records: [book/records]'")
     rows = [row for record in find_records(*folders) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.drop_duplicates(["name", "profile", "epochs", "seed", "fingerprint", "tested_on"], keep="last")
+    return frame.drop_duplicates([*RUN, "tested_on"], keep="last")
 
 
 _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
@@ -78,49 +81,76 @@ def measured(runs: pd.DataFrame, metric: str, interval: bool = True) -> str:
 def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> pd.DataFrame:
     """Each row less another, in points, query by query: ``difference (low to high)`` for rank-1 and mAP.
 
-    The mean of the n seeds that both have, and its 95 % bootstrap interval over the identities of the queries,
-    drawn for both in pairs and for all seeds alike. A row whose records lack the results by query, or have other
-    queries than the other row's, is left out.
+    Of the records of one of ``experiments``; see ``paired_difference``, and ``interval_note`` for what the intervals
+    hold. n counts the row's seeds. A row whose records lack the results by query, or have other queries than the other
+    row's, is left out.
     """
     reference, lines = frame[frame["name"] == against], {}
+    between = training_deviation(frame, METRICS)
     for row in rows:
-        found = paired_difference(frame[frame["name"] == row.name], reference) if row.name != against else None
+        ours = frame[frame["name"] == row.name]
+        found = paired_difference(ours, reference, between) if row.name != against else None
         if found:
             lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
-            lines[row.label]["n"] = found["seeds"]
+            lines[row.label]["n"] = len(ours)
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def paired_difference(runs: pd.DataFrame, others: pd.DataFrame) -> dict[str, Any] | None:
-    """Runs less others of the same seeds, query by query: for each metric the difference, low and high, in points.
+def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
+    """How far trainings that differ in their seed alone lie apart: for each column the standard deviation, pooled over
+    the rows of one of ``experiments``; NaN where no row has two seeds."""
+    values, names = frame[list(columns)], frame["name"]
+    squares = (values - values.groupby(names).transform("mean")).pow(2).sum(min_count=1)
+    return (squares / ((values.groupby(names).count() - 1).clip(lower=0).sum().replace(0, np.nan))).pow(0.5)
 
-    ``seeds`` counts those that both have. None where they have none, or other queries, or no results by query.
+
+def paired_difference(runs: pd.DataFrame, others: pd.DataFrame, between: pd.Series) -> dict[str, Interval] | None:
+    """One row's runs less another's: for rank-1 and the like the difference of the means over all seeds, in points.
+
+    Its interval is the normal 95 % one of two chances together: other queries, a bootstrap over their identities in
+    pairs; and other trainings, ``between``, which is ``training_deviation``'s (where it is NaN, of the queries alone).
+    None where there are no such runs, no results by query, or other queries.
     """
-    ours, theirs = _by_seed(runs), _by_seed(others)
-    seeds = [seed for seed in ours if seed in theirs
-             and np.array_equal(ours[seed]["queries"], theirs[seed]["queries"])]
-    if not seeds:
+    ours, theirs = _by_query(runs), _by_query(others)
+    if not ours or not theirs or any(not np.array_equal(run["queries"], ours[0]["queries"]) for run in ours + theirs):
         return None
-    identities = np.concatenate([ours[seed]["identities"] for seed in seeds])
-    found = bootstrap_difference(*(_join([side[seed] for seed in seeds]) for side in (ours, theirs)),
-                                 clusters=identities)
-    return {metric: tuple(100 * x for x in interval[:3]) for metric, interval in found.items()} | {"seeds": len(seeds)}
+    pairs = list(product(ours, theirs))
+    found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
+                                 clusters=np.concatenate([run["identities"] for run, _ in pairs]))
+    share = 1 / len(ours) + 1 / len(theirs)
+    return {metric: _widened(found[metric], 0.0 if np.isnan(between[metric]) else between[metric] * share ** 0.5)
+            for metric in between.index}
 
 
-def in_pairs(difference: float, low: float, high: float) -> str:
+def _widened(interval: Interval, deviation: float) -> Interval:
+    """In points, with the chance of another training added."""
+    value, error = 100 * interval.value, float(np.hypot(100 * interval.standard_error, deviation))
+    return Interval(value, value - _NORMAL * error, value + _NORMAL * error, error)
+
+
+def interval_note(between: pd.Series) -> str:
+    """What the intervals of ``paired_difference`` hold, in words."""
+    known = {name: value for name, value in between.items() if not np.isnan(value)}
+    if not known:
+        return "95 % intervals over other queries; what another training would change is not in them: no row has two seeds"
+    spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
+    return f"95 % intervals over other queries and other trainings (deviation between trainings: {spreads})"
+
+
+def in_pairs(difference: float, low: float, high: float, *_: float) -> str:
     return f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _by_seed(runs: pd.DataFrame) -> dict[int, dict[str, np.ndarray]]:
+def _by_query(runs: pd.DataFrame) -> list[dict[str, np.ndarray]]:
     """The results by query of one row's runs, those that have them."""
-    return {seed: {key: np.array(line.split(), float) for key, line in results.items()}
-            for seed, results in zip(runs["seed"], runs["per_query"]) if results}
+    return [{key: np.array(line.split(), float) for key, line in results.items()}
+            for results in runs["per_query"] if results]
 
 
-def _join(runs: list[dict[str, np.ndarray]]) -> PerQuery:
+def _join(runs: Iterable[dict[str, np.ndarray]]) -> PerQuery:
     """The queries of several runs as the queries of one."""
-    columns = [np.concatenate([run[key] for run in runs])
-               for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")]
+    columns = [np.concatenate(column) for column in zip(*(
+        [run[key] for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")] for run in runs))]
     return PerQuery(np.arange(len(columns[0])), *columns)
 
 
@@ -131,8 +161,7 @@ def trials(folder: Path | str, start: str) -> pd.DataFrame:
     MatlibError where there is no run of that name.
     """
     runs, scores = load_records([folder]), load_scores([folder])
-    own = runs.merge(scores[scores["network"] == TRAINED].drop(columns="tested_on"),
-                     on=["name", "profile", "seed", "fingerprint"])
+    own = runs.merge(scores[scores["network"] == TRAINED].drop(columns="tested_on"), on=RUN)
     first = {Path(path).parent.name: config for path, config in zip(own["path"], own["config"])}
     if start not in first:
         raise MatlibError(f"there is no scored run {start!r} in {folder}; there are {', '.join(first) or 'none'}")
@@ -222,12 +251,13 @@ def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     rows = []
     for record in find_records(*folders):
         config = record["config"]
-        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"], "seed": config["seed"],
+        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+              "epochs": config["train"]["epochs"], "seed": config["seed"],
               "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
         for network, scores in _networks(record.get("scores", {})).items():
             rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})
-    columns = ["name", "profile", "seed", "fingerprint", "tested_on", "network", *SCORES]
-    return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[:6], keep="last")
+    run = [*RUN, "tested_on", "network"]
+    return pd.DataFrame(rows, columns=[*run, *SCORES]).drop_duplicates(run, keep="last")
 
 
 def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:

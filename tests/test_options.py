@@ -42,6 +42,11 @@ def model_of(config):
     return build_model(config, 4).train()
 
 
+def joints_of(images, rng):
+    """Seventeen visible joints in the middle of each image."""
+    return torch.cat([torch.rand(images, 17, 2, generator=rng) - 0.5, torch.full((images, 17, 1), 2.0)], dim=2)
+
+
 @pytest.mark.parametrize("name, reading", [(o.name, r) for o in options.OPTIONS for r in o.readings[1:]], ids=str)
 def test_every_reading_takes_a_step(name, reading, rng):
     if name == "model.output_stride":
@@ -50,8 +55,8 @@ def test_every_reading_takes_a_step(name, reading, rng):
     objective = Objective(model_of(config.model), config.loss)
     objective.zero_grad()
     images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
-    joints = torch.cat([torch.rand(8, 17, 2, generator=rng) - 0.5, torch.full((8, 17, 1), 2.0)], dim=2)
-    terms, output = objective(images, identities, joints=joints if config.model.keypoints == "external" else None)
+    joints = joints_of(8, rng) if config.model.keypoints == "external" else None
+    terms, output = objective(images, identities, joints=joints)
     terms["total"].backward()
     gradients = [p.grad for p in objective.parameters() if p.grad is not None]
     assert terms["total"].isfinite() and gradients and all(g.isfinite().all() for g in gradients)
@@ -65,17 +70,18 @@ def other_value(config, name):
     return not value if kind is bool else (2 * value or 1) if kind is int else value + 0.25
 
 
-@pytest.mark.parametrize("row", ["baseline", "true_parts", "identity_only"])
+@pytest.mark.parametrize("row", ["baseline", "true_parts", "identity_only", "pretrained_keypoints", "full"])
 def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, rng):
     config = row_config(row, "smoke")
     idle = idle_settings(config)
     images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
     truth = (torch.randint(0, 14, (8, 64, 32), generator=rng, dtype=torch.uint8),) if row == "true_parts" else ()
+    joints = joints_of(8, rng) if row == "pretrained_keypoints" else None
 
     def gradients(settings):
         objective = Objective(model_of(settings.model), settings.loss)
         objective.zero_grad()
-        objective(images, identities, truth=truth)[0]["total"].backward()
+        objective(images, identities, truth=truth, joints=joints)[0]["total"].backward()
         return [p.grad.clone() for p in objective.parameters() if p.grad is not None]
 
     changed = config.change({name: other_value(config, name) for name in idle})
@@ -84,8 +90,8 @@ def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, rng):
     assert all(map(torch.equal, gradients(config), gradients(changed)))
 
 
-def test_a_full_model_reads_every_setting():
-    assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == set()
+def test_a_full_model_reads_all_but_somebody_elses_keypoints():
+    assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == {"data.joints"}
 
 
 def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
@@ -104,20 +110,30 @@ def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
                      "record-scores-d.json")
 
 
-def test_an_effect_is_the_difference_to_the_full_model_of_the_same_seed_query_by_query(tmp_path):
+def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by_query(tmp_path):
     for seed, values in ((0, [0.1, 0.2, 0.3, 0.4]), (1, [0.4, 0.3, 0.2, 0.1])):
         record_of(tmp_path, "full", seed, values, flow=0.09)
-        record_of(tmp_path, "fc", seed, [v + 0.05 + 0.02 * seed for v in values], {"loss.fc_on": "parts"}, flow=0.08)
+        record_of(tmp_path, "fc", seed, [v + 0.06 for v in values], {"loss.fc_on": "parts"}, flow=0.08)
     record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "loss.fc_norm": "channel"})  # two changes
-    record_of(tmp_path, "alone", 7, [0.9] * 4, {"loss.fc_norm": "channel"})  # no full model of its seed
+    record_of(tmp_path, "alone", 7, [0.9] * 4, {"model.neck": "none"})
     found = options.effects([tmp_path])
-    assert found[["option", "reading", "seeds"]].values.tolist() == [["loss.fc_on", "parts", 2]]
-    assert found["mAP"].item() == pytest.approx(6.0) == found["low"].item()  # every query gains the same
-    assert found["flow error"].item() == pytest.approx(-1.0)
+    assert dict(zip(found["option"], found["seeds"])) == {"model.neck": 1, "loss.fc_on": 2}
+    assert found["mAP"].tolist() == pytest.approx([6.0, 65.0]) == found["low"].tolist()  # all gain alike
+    assert found["flow error"].tolist() == pytest.approx([-1.0, float("nan")], nan_ok=True)
     shown = options.effect_table("parts", found)
     assert shown.index.tolist() == ["loss.fc_on = parts"]
     assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop", 2]
     assert options.effect_table("motion", found).empty
+
+
+def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_one_alone(tmp_path):
+    external = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
+    for name, value, changes in (("full", 0.5, {}), ("others", 0.4, external),
+                                 ("noisy", 0.35, {**external, "data.joints": "noisy"})):
+        record_of(tmp_path, name, 0, [value] * 4, changes)
+    found = options.effects([tmp_path]).set_index("option")
+    assert found["reading"].to_dict() == {"model.keypoints": "external", "data.joints": "noisy"}
+    assert found["mAP"].to_dict() == pytest.approx({"model.keypoints": -10.0, "data.joints": -5.0})
 
 
 def test_without_records_nothing_is_measured(tmp_path):

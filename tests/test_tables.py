@@ -4,6 +4,7 @@ import json
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,20 +121,47 @@ def test_one_seed_has_the_interval_of_its_queries(tmp_path):
     assert cells["R-1"] == "50.0 (40–60)" and cells["mAP"] == "40.0"  # of which the record has no interval
 
 
-def test_differences_are_taken_query_by_query_and_seed_by_seed(tmp_path):
-    """Two rows that differ by the same amount for every query: the interval is a point, however hard they are."""
-    generator = np.random.default_rng(0)
-    for seed in (0, 1):
-        precisions = generator.random(40) * 0.5
-        for row, more in (("full", 0.0), ("baseline", 0.25), ("encoder_only", None)):
-            results = {"queries": np.arange(40), "identities": np.arange(40) // 2, "first_ranks": np.full(40, 2 - seed),
-                       "average_precisions": precisions + (more or 0), "inverse_negative_penalties": precisions}
-            lines = {key: " ".join(map(str, values)) for key, values in results.items()} if more is not None else {}
-            record(tmp_path, row, seed, extra={"per_query": lines})
+def by_query(seed, precisions):
+    """What a record keeps of 40 queries, two of a person."""
+    results = {"queries": np.arange(40), "identities": np.arange(40) // 2, "first_ranks": np.full(40, 2 - seed % 2),
+               "average_precisions": precisions, "inverse_negative_penalties": precisions}
+    return {"per_query": {key: " ".join(map(str, values)) for key, values in results.items()},
+            "mAP": precisions.mean()}
+
+
+def test_differences_are_taken_query_by_query_over_all_seeds(tmp_path):
+    """Two rows that differ by the same amount for every query and in every training: the interval is a point."""
+    precisions = np.random.default_rng(0).random(40) * 0.5
+    for row, more, seeds in (("full", 0.0, (0, 1, 3)), ("baseline", 0.25, (0, 2, 3)), ("encoder_only", None, (0, 1))):
+        for seed in seeds:
+            of_queries = by_query(seed, precisions + (more or 0))
+            record(tmp_path, row, seed, rank1=0.5, extra=of_queries if more is not None else {})
     ((_, group),) = tables.experiments(tables.load_records([tmp_path]))
     result = tables.differences(TABLE_1, group)
     assert len(result) == 1  # the third row has no results by query
-    assert result.iloc[0].tolist() == ["+0.0 (+0.0 to +0.0)", "+25.0 (+25.0 to +25.0)", 2]
+    shown = result.iloc[0].tolist()
+    assert shown[1:] == ["+25.0 (+25.0 to +25.0)", 3] and shown[0].startswith("-33.3 (-33.3")
+
+
+def test_an_interval_grows_with_the_deviation_between_trainings():
+    precisions = np.full(40, 0.5)
+    runs = pd.DataFrame({"name": "a", "per_query": [by_query(0, precisions)["per_query"]] * 2})
+    others = runs.iloc[:1]
+    for deviation in (0.0, np.nan, 3.0):
+        found = tables.paired_difference(runs, others, pd.Series({"mAP": deviation}))["mAP"]
+        half = 1.96 * 3.0 * 1.5 ** 0.5 if deviation == 3.0 else 0.0  # variances add: of a mean of two, and of one
+        assert found[:3] == pytest.approx((0.0, -half, half))
+
+
+def test_the_deviation_between_trainings_is_pooled_over_the_rows():
+    frame = pd.DataFrame({"name": list("aaabbc"), "mAP": [1.0, 2.0, 3.0, 10.0, 14.0, 99.0],
+                          "NMI": [1.0, np.nan, 3.0, np.nan, 1.0, 5.0]})
+    found = tables.training_deviation(frame, ["mAP", "NMI"])
+    assert found["mAP"] == pytest.approx(((1 + 1 + 4 + 4) / 3) ** 0.5)  # 6 runs less 3 means
+    assert found["NMI"] == pytest.approx(2**0.5)  # one row has two values
+    assert "mAP 1.8, NMI 1.4" in tables.interval_note(found)
+    alone = tables.training_deviation(frame.drop_duplicates("name"), ["mAP"])
+    assert np.isnan(alone["mAP"]) and "not in them" in tables.interval_note(alone)
 
 
 def scores(folder, row="full", seed=0, error=0.06, motion=True, changes=None):
