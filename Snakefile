@@ -36,7 +36,7 @@ RUN = f"runs/{PROFILE}/{{row}}/seed{{seed}}"
 RUNS = expand(RUN, row=[row.name for row in TABLE_1], seed=SEEDS)
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
-REFERENCE = [str(path) for folder in ("records", "ladder", "effects", "trials")
+REFERENCE = [str(path) for folder in ("records", "ladder", "effects", "trials", "longer")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
@@ -58,6 +58,7 @@ PARAMETERS = {
     "table1": {"records": RECORDED},
     "scores": {"records": RECORDED, "runs": [SHOWN], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},
+    "longer": {"records": [*RECORDED, str(BOOK / "longer"), str(BOOK / "ladder" / "large")]},
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},
     "protocol": {"run": SHOWN, "root": ROOT},
@@ -75,6 +76,7 @@ NEEDS = {
     "table1": RECORDS + REFERENCE,
     "scores": [f"{SHOWN}/record.json"] + REFERENCE,
     "trials": REFERENCE,
+    "longer": RECORDS + REFERENCE,
     "figure1": [f"{SHOWN}/record.json"],
     "figure3": [f"{SHOWN}/record.json"],
     "protocol": [MANIFEST, f"{SHOWN}/record.json"],

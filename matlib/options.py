@@ -12,19 +12,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 import pandas as pd
 
-from matlib.ablations import changed_settings, row_config
-from matlib.config import DataConfig, LossConfig, ModelConfig
-from matlib.tables import (
-    NOT_RUN,
-    RUN,
-    TRAINED,
-    in_pairs,
-    interval_note,
-    load_records,
-    load_scores,
-    paired_difference,
-    training_deviation,
-)
+from matlib.ablations import changed_settings
+from matlib.config import DataConfig, LossConfig, ModelConfig, idle_settings, profile
+from matlib.tables import NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_deviation
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
@@ -157,10 +147,9 @@ def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
     ``EFFECT_SCORES``, NaN where they were not scored; ``note`` says what the intervals hold, and how far trainings
     that differ in their seed alone lie apart. Empty if there is none.
     """
-    runs, scores = load_records(folders), load_scores(folders)
-    own = runs[(runs["tested_on"] == runs["trained_on"]) & (runs["profile"] != "smoke")]
-    scored = own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
-    lines = [line for _, group in scored.groupby(["profile", "epochs", "fingerprint"]) for line in _group_effects(group)]
+    runs = scored_runs(folders)
+    groups = runs[runs["profile"] != "smoke"].groupby(["profile", "epochs", "fingerprint"])
+    lines = [line for _, group in groups for line in _group_effects(group)]
     return pd.DataFrame(lines, columns=["option", "reading", "profile", "seeds", "mAP", "low", "high", *EFFECT_SCORES,
                                         "note"])
 
@@ -168,9 +157,10 @@ def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
 def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     names = {option.name for option in OPTIONS}
     changes = {name: changed_settings(of["config"].iloc[0]) for name, of in runs.groupby("name")}
+    unread = idle_settings(profile(runs["profile"].iloc[0]))
     between = training_deviation(runs, ["mAP", *EFFECT_SCORES])
     for name, changed in changes.items():
-        option, rest = _measured_option(changed, runs["profile"].iloc[0])
+        option, rest = _measured_option(changed, unread)
         against = next((other for other in ("full", *changes) if changes.get(other) == rest), None)
         ours, others = (runs[runs["name"] == which] for which in (name, against))
         found = paired_difference(ours, others, between[["mAP"]]) if option in names else None
@@ -181,12 +171,14 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
                    } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 
 
-def _measured_option(changed: dict[str, Any], profile_name: str) -> tuple[str | None, dict[str, Any]]:
-    """The option whose worth a run tells that changes these settings, and the changes of the run to compare it to."""
-    for name, value in changed.items():
-        rest = {key: changed[key] for key in changed if key != name}
-        alone = changed_settings(row_config("full", profile_name, changes={name: value}))
-        if not rest or len(rest) == 1 and not alone:
+def _measured_option(changed: dict[str, Any], unread: set[str]) -> tuple[str | None, dict[str, Any]]:
+    """The option whose worth a run tells that changes these settings, and the changes of the run to compare it to.
+
+    ``unread`` are the settings that the full model does not read: such a one matters with another change only.
+    """
+    for name in changed:
+        rest = {other: value for other, value in changed.items() if other != name}
+        if not rest or len(rest) == 1 and name in unread:
             return name, rest
     return None, {}
 

@@ -132,7 +132,7 @@ def interval_note(between: pd.Series) -> str:
     """What the intervals of ``paired_difference`` hold, in words."""
     known = {name: value for name, value in between.items() if not np.isnan(value)}
     if not known:
-        return "95 % intervals over other queries; what another training would change is not in them: no row has two seeds"
+        return "95 % intervals over other queries; another training would change more, but no row was repeated"
     spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
     return f"95 % intervals over other queries and other trainings (deviation between trainings: {spreads})"
 
@@ -160,8 +160,7 @@ def trials(folder: Path | str, start: str) -> pd.DataFrame:
     With the ``config`` of each, its seed, retrieval and ``SCORES`` of the trained network, in percent. Raises
     MatlibError where there is no run of that name.
     """
-    runs, scores = load_records([folder]), load_scores([folder])
-    own = runs.merge(scores[scores["network"] == TRAINED].drop(columns="tested_on"), on=RUN)
+    own = scored_runs([folder]).dropna(subset=["network"])
     first = {Path(path).parent.name: config for path, config in zip(own["path"], own["config"])}
     if start not in first:
         raise MatlibError(f"there is no scored run {start!r} in {folder}; there are {', '.join(first) or 'none'}")
@@ -273,6 +272,24 @@ def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
     for key in keys:
         scores = (scores or {}).get(key)
     return float("nan") if scores is None else 100 * scores
+
+
+def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """The records of runs that were tested on the data they were trained on, as ``load_records`` gives them, with
+    ``SCORES`` of the trained network beside (NaN where it was not scored) and ``steps``, the length of the training."""
+    runs, scores = load_records(folders), load_scores(folders)
+    own = runs[runs["tested_on"] == runs["trained_on"]]
+    batches = [config.train.identities_per_batch * config.train.images_per_identity for config in own["config"]]
+    own = own.assign(steps=own["epochs"] * (own["images"] // np.array(batches, dtype=int)))
+    return own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
+
+
+def summary(rows: Iterable[Row], runs: pd.DataFrame) -> pd.DataFrame:
+    """Retrieval and ``SCORES`` of each row's ``scored_runs``: the mean and standard deviation over n seeds."""
+    columns = {"rank1": "R-1", "mAP": "mAP"} | {title: title for title in SCORES}
+    return pd.DataFrame.from_dict(
+        {row.label: {title: spread(own[column].dropna()).replace(" ", "") for column, title in columns.items()}
+         | {"n": len(own)} for row in rows if len(own := runs[runs["name"] == row.name])}, orient="index")
 
 
 def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:

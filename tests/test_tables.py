@@ -161,7 +161,7 @@ def test_the_deviation_between_trainings_is_pooled_over_the_rows():
     assert found["NMI"] == pytest.approx(2**0.5)  # one row has two values
     assert "mAP 1.8, NMI 1.4" in tables.interval_note(found)
     alone = tables.training_deviation(frame.drop_duplicates("name"), ["mAP"])
-    assert np.isnan(alone["mAP"]) and "not in them" in tables.interval_note(alone)
+    assert np.isnan(alone["mAP"]) and "no row was repeated" in tables.interval_note(alone)
 
 
 def scores(folder, row="full", seed=0, error=0.06, motion=True, changes=None):
@@ -210,3 +210,18 @@ def test_trials_are_named_by_what_they_change_in_their_start(tmp_path):
     assert tables.trials(tmp_path, "seed1").index.tolist() == ["consistency = 80.0, fc_on = features", "the start"]
     with pytest.raises(MatlibError, match="seed0, seed1"):
         tables.trials(tmp_path, "elsewhere")
+
+
+def test_a_run_stands_beside_its_own_scores_and_not_those_of_a_longer_one(tmp_path):
+    for name, changes, rank1, error in (("short", None, 0.25, 0.06), ("long", {"train.epochs": 40}, 0.75, 0.03)):
+        record(tmp_path / name, rank1=rank1, changes=changes)
+        scores(tmp_path / name, error=error, changes=changes)
+    record(tmp_path, "baseline")  # not scored
+    found = tables.scored_runs([tmp_path])
+    assert dict(zip(found["rank1"], found["joint error"])) == pytest.approx({25.0: 6.0, 75.0: 3.0, 50.0: np.nan},
+                                                                            nan_ok=True)
+    epochs, batch = found["epochs"], 4 * 2  # the smoke profile's identities and images
+    assert (found["steps"] == epochs * (1200 // batch)).all()
+    shown = tables.summary(TABLE_1, found[found["epochs"] == 40])
+    assert shown.index.tolist() == ["#5 full model"]
+    assert shown.iloc[0][["R-1", "joint error", "part IoU", "n"]].tolist() == ["75.0", "3.0", tables.NOT_RUN, 1]

@@ -17,8 +17,8 @@ from matlib.figures.images import (
 from matlib.figures.labels import label_sheet, occlusion_histogram
 from matlib.figures.pipeline import figure2, figure2_linked, figure2_svg
 from matlib.figures.records import (
+    by_amount,
     by_knob,
-    by_weight,
     compare,
     diagnostics,
     gradient_norms,
@@ -31,7 +31,7 @@ from matlib.figures.results import figure1, figure3, is_rendered
 from matlib.figures.style import INK, part_colours, setup
 
 __all__ = [
-    "INK", "by_knob", "by_weight", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2",
+    "INK", "by_amount", "by_knob", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2",
     "figure2_linked", "figure2_svg", "figure3",
     "gradient_norms", "image_rows", "is_rendered", "label_sheet", "load_images", "losses", "motion_gain",
     "occlusion_histogram", "part_colours", "part_picture", "plt", "scale_of", "setup", "show_image",

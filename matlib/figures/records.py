@@ -105,15 +105,19 @@ def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str],
     return figure
 
 
-def by_weight(frame: pd.DataFrame, weight: str, scores: Sequence[str]) -> Figure:
-    """Scores in percent against a weight on a logarithmic axis: a panel a score, a colour a ``name``, a point a run."""
-    figure, axes = plt.subplots(1, len(scores), figsize=(3.8 * len(scores), 2.8), squeeze=False, layout="constrained")
-    ticks = sorted(frame[weight].unique())
-    for ax, score in zip(axes[0], scores):
-        style = {"data": frame, "x": weight, "y": score, "hue": "name", "ax": ax}
+def by_amount(frame: pd.DataFrame, amount: str, scores: Sequence[str]) -> Figure:
+    """Scores in percent against an amount, on a logarithmic axis: a panel a score, a colour a name, a point a run."""
+    columns = min(2, len(scores))
+    lines = -(-len(scores) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(3.8 * columns, 2.8 * lines), squeeze=False)
+    ticks = sorted(frame[amount].unique())
+    for ax, score in zip(grid.flat, scores):
+        style = {"data": frame, "x": amount, "y": score, "hue": "name", "ax": ax}
         sns.lineplot(**style, errorbar=None, legend=False)
-        sns.scatterplot(**style, style="name", s=45, legend=ax is axes[0][0])
+        sns.scatterplot(**style, style="name", s=45, legend=ax is grid[0][0])
         ax.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:g}" for tick in ticks], ylabel=f"{score}, %")
         ax.minorticks_off()
-    axes[0][0].legend(title=None)
+    for ax in grid.flat[len(scores):]:
+        ax.set_axis_off()
+    grid[0][0].legend(title=None)
     return figure
