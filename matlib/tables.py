@@ -284,12 +284,15 @@ def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
     return own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
 
 
-def summary(rows: Iterable[Row], runs: pd.DataFrame) -> pd.DataFrame:
-    """Retrieval and ``SCORES`` of each row's ``scored_runs``: the mean and standard deviation over n seeds."""
-    columns = {"rank1": "R-1", "mAP": "mAP"} | {title: title for title in SCORES}
-    return pd.DataFrame.from_dict(
-        {row.label: {title: spread(own[column].dropna()).replace(" ", "") for column, title in columns.items()}
-         | {"n": len(own)} for row in rows if len(own := runs[runs["name"] == row.name])}, orient="index")
+def summary(rows: Iterable[Row], runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Retrieval and ``SCORES`` of the runs of each row, mean and standard deviation over n seeds, and the last lines of
+    ``score_table``. ``runs`` are records of one of ``experiments``, ``scores`` all of ``load_scores``."""
+    rows = list(rows)
+    retrieval = {row.label: {METRICS[metric]: spread(own[metric]).replace(" ", "") for metric in ("rank1", "mAP")}
+                 | {"n": str(len(own))} for row in rows if len(own := runs[runs["name"] == row.name])}
+    found = score_table(rows, scores.merge(runs[[*RUN, "tested_on"]]))
+    lines = [pd.DataFrame.from_dict(retrieval, orient="index"), found.drop(columns="n", errors="ignore")]
+    return pd.concat(lines, axis=1).fillna(NOT_RUN)
 
 
 def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:

@@ -222,6 +222,11 @@ def test_a_run_stands_beside_its_own_scores_and_not_those_of_a_longer_one(tmp_pa
                                                                             nan_ok=True)
     epochs, batch = found["epochs"], 4 * 2  # the smoke profile's identities and images
     assert (found["steps"] == epochs * (1200 // batch)).all()
-    shown = tables.summary(TABLE_1, found[found["epochs"] == 40])
-    assert shown.index.tolist() == ["#5 full model"]
-    assert shown.iloc[0][["R-1", "joint error", "part IoU", "n"]].tolist() == ["75.0", "3.0", tables.NOT_RUN, 1]
+    longer = found[found["epochs"] == 40]
+    shown = tables.summary(TABLE_1, longer, tables.load_scores([tmp_path]))
+    assert shown.index.tolist() == ["#5 full model", "before training", "the same in every image",
+                                    "the true parts, in its cells"]
+    assert shown[["R-1", "joint error", "part IoU", "n"]].iloc[0].tolist() == ["75.0", "3.0", tables.NOT_RUN, "1"]
+    assert shown["joint error"].tolist()[1:] == ["7.0", "9.0", "1.0"] and (shown["R-1"][1:] == tables.NOT_RUN).all()
+    unscored = tables.summary(TABLE_1, longer, tables.load_scores([]))
+    assert unscored.columns.tolist() == ["R-1", "mAP", "n"]
