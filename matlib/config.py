@@ -204,8 +204,12 @@ def idle_settings(config: RunConfig) -> set[str]:
     idle = set(_OF_KEYPOINT_BRANCH) if external else {"data.joints"}
     if not consistency:
         idle |= _OF_CONSISTENCY
+    elif config.loss.fc_on == "parts":
+        idle |= {"loss.fc_norm"}
     if not equivariance:
         idle |= _OF_EQUIVARIANCE
+    if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
+        idle |= {"loss.rf_registration"}
     return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
 
 
@@ -273,6 +277,8 @@ def _check_options(section: Any) -> None:
 
 def _check_values(config: RunConfig) -> None:
     model, train, data = config.model, config.train, config.data
+    if model.heads < 1:
+        raise MatlibError(f"model.heads is to be positive; got {model.heads}")
     if model.width % model.heads or model.width % 4:
         raise MatlibError(f"model.width ({model.width}) is to be a multiple of 4 and of model.heads ({model.heads})")
     positive = {"model.parts": model.parts, "model.output_stride": model.output_stride, "train.epochs": train.epochs,
@@ -289,8 +295,8 @@ def _check_values(config: RunConfig) -> None:
     for name, value in whole.items():
         if value < 0:
             raise MatlibError(f"{name} is 0 or more; got {value}")
-    if config.seed >= 1 << 63:
-        raise MatlibError(f"seed is a number below 2**63; got {config.seed}")
+    if config.seed >= 1 << 32:
+        raise MatlibError(f"seed is a number below 2**32; got {config.seed}")
     if config.loss.tps_points < 2:
         raise MatlibError(f"loss.tps_points is 2 or more; got {config.loss.tps_points}")
     for name, share in {"model.dropout": model.dropout, "data.flip": data.flip, "data.erasing": data.erasing}.items():
@@ -298,17 +304,19 @@ def _check_values(config: RunConfig) -> None:
             raise MatlibError(f"{name} is a probability, 0 to 1; got {share}")
 
 
-#: What makes keypoints and parts follow the body; how it was found is in the book's chapter of trials. Guards in the
-#: objective, which Equation 9 lacks; broad heatmaps that let gradients through; splines that move the image enough to
-#: tell a keypoint that follows from one that stays; and a feature consistency that counts: equivariance alone is
-#: content with keypoints that follow the picture, and a mean over channels leaves of lambda 6 a D'-th of the sum.
+#: What makes keypoints and parts follow the body; the book's chapter of trials has how the last of it was found, the
+#: consistency's weight and pairs. Guards in the objective, which Equation 9 lacks; broad heatmaps that let gradients
+#: through; splines that move the image enough to tell a keypoint that follows from one that stays; and a feature
+#: consistency that counts: equivariance alone is content with keypoints that follow the picture, and a mean over
+#: channels leaves of lambda 6 a D'-th of the sum.
 ROBUST: dict[str, Any] = {
     "loss.separation": 1.0, "loss.background": 0.5, "loss.foreground": 0.5,
     "loss.consistency": 80.0, "loss.fc_pairs": "all",
     "model.temperature": 1.0, "loss.sigma_affine": 0.2, "loss.sigma_tps": 0.01,
 }
 
-#: The paper as printed, where the print is well defined (and DETR's decoder, which it cites, where it is silent).
+#: The paper as printed, where the print is well defined. Where it is silent, on what the decoder starts from, DETR's
+#: zeros, the usual start of such a decoder; the splines' kernel and frame, on which nothing is printed, stay.
 LITERAL: dict[str, Any] = {
     "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
     "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,

@@ -322,6 +322,7 @@ def receptive_field_scale(
     return stride * (feature_w - 1) / (image_w - 1), stride * (feature_h - 1) / (image_h - 1)
 
 
+@full_precision
 def upsample(
     maps: Float[Tensor, "b parts h w"], size: tuple[int, int], scale: tuple[float, float]
 ) -> Float[Tensor, "b parts height width"]:

@@ -51,7 +51,7 @@ class Option:
 
 OPTIONS = (
     Option("model.pos_embed", "features", "Position embeddings are \"concatenated\": appended, or added, and where?",
-           "sines added to queries and keys of every layer, as in DETR, whose decoder this is", "concat"),
+           "sines added to queries and keys of every layer, as in DETR", "concat"),
     Option("model.attention", "features", "Equation 1 has no projections and no heads: shorthand, or meant?",
            "the text describes Vaswani's transformer; to the letter a cell mostly attends to its like", "plain"),
     Option("model.norm_first", "features", "Layer normalisation before or after each sub-layer?",
@@ -132,6 +132,9 @@ OPTIONS = (
 )
 
 
+#: What no training reads: the runs of a seed are one network, tested twice, and its training is no chance.
+AT_TEST = ("model.descriptor", "model.visibility")
+
 #: Scores against the truth whose change an effect tells, as ``matlib.tables.SCORES`` names them.
 EFFECT_SCORES = ("joints by side", "flow error", "NMI")
 
@@ -140,17 +143,17 @@ def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
     An option that only matters with another one's reading, as ``data.joints`` does with external keypoints, is measured
-    against the run that has that reading alone.
+    against the run that has that reading alone; one that no training reads (``AT_TEST``) on the same networks.
 
-    One line an option, reading, profile and data: ``mAP``, the difference of the mean over its ``seeds`` to that over
-    all of the full model's, in points, with ``low`` and ``high`` (``tables.paired_difference``); and the changes of
-    ``EFFECT_SCORES``, NaN where they were not scored; ``note`` says what the intervals hold, and how far trainings
-    that differ in their seed alone lie apart. Empty if there is none.
+    One line an option, reading, profile, length of training and data (``trained``): ``mAP``, the difference of the mean
+    over its ``seeds`` to that over all of the full model's, in points, with ``low`` and ``high``
+    (``tables.paired_difference``); and the changes of ``EFFECT_SCORES``, NaN where they were not scored; ``note`` says
+    what the intervals hold, and how far trainings that differ in their seed alone lie apart. Empty if there is none.
     """
     runs = scored_runs(folders)
     groups = runs[runs["profile"] != "smoke"].groupby(["profile", "epochs", "fingerprint"])
     lines = [line for _, group in groups for line in _group_effects(group)]
-    return pd.DataFrame(lines, columns=["option", "reading", "profile", "seeds", "mAP", "low", "high", *EFFECT_SCORES,
+    return pd.DataFrame(lines, columns=["option", "reading", "trained", "seeds", "mAP", "low", "high", *EFFECT_SCORES,
                                         "note"])
 
 
@@ -163,12 +166,19 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         option, rest = _measured_option(changed, unread)
         against = next((other for other in ("full", *changes) if changes.get(other) == rest), None)
         ours, others = (runs[runs["name"] == which] for which in (name, against))
-        found = paired_difference(ours, others, between[["mAP"]]) if option in names else None
+        if option in AT_TEST:
+            others = others[others["seed"].isin(ours["seed"])]
+        found = paired_difference(ours, others, None if option in AT_TEST else between[["mAP"]]) \
+            if option in names else None
         if found:
             difference, low, high, _ = found["mAP"]
-            yield {"option": option, "reading": str(changed[option]), "profile": ours["profile"].iloc[0],
+            yield {"option": option, "reading": str(changed[option]), "trained": _trained(ours.iloc[0]),
                    "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between)
                    } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
+
+
+def _trained(run: pd.Series) -> str:
+    return f"{run['profile']}, {run['epochs']} epochs, {run['fingerprint'][:8]}"
 
 
 def _measured_option(changed: dict[str, Any], unread: set[str]) -> tuple[str | None, dict[str, Any]]:
@@ -188,10 +198,10 @@ def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:
     order = {option.name: place for place, option in enumerate(OPTIONS) if option.chapter == chapter}
     own = measured[measured["option"].isin(order)]
     own = own.sort_values("option", key=lambda names: names.map(order), kind="stable")
-    lines = {f"{row.option} = {row.reading}": {"mAP": in_pairs(row.mAP, row.low, row.high)}
+    lines = [{"mAP": in_pairs(row.mAP, row.low, row.high)}
              | {score: _signed(value) for score, value in zip(EFFECT_SCORES, row[8:])}
-             | {"profile": row.profile, "n": row.seeds} for row in own.itertuples()}
-    return pd.DataFrame.from_dict(lines, orient="index")
+             | {"trained": row.trained, "n": row.seeds} for row in own.itertuples()]
+    return pd.DataFrame(lines, index=[f"{row.option} = {row.reading}" for row in own.itertuples()])
 
 
 def _signed(value: float) -> str:

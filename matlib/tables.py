@@ -104,11 +104,20 @@ def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series
     return (squares / ((values.groupby(names).count() - 1).clip(lower=0).sum().replace(0, np.nan))).pow(0.5)
 
 
-def paired_difference(runs: pd.DataFrame, others: pd.DataFrame, between: pd.Series) -> dict[str, Interval] | None:
+def _training_variance(runs: pd.DataFrame, metric: str, pooled: float) -> float:
+    """Of the mean over a row's runs, by the deviation of all rows, or by its own where that is larger."""
+    own = runs[metric].std() if len(runs) > 1 else np.nan
+    return np.nan_to_num(np.nanmax([own, pooled, 0.0])) ** 2 / len(runs)
+
+
+def paired_difference(
+    runs: pd.DataFrame, others: pd.DataFrame, between: pd.Series | None
+) -> dict[str, Interval] | None:
     """One row's runs less another's: for rank-1 and the like the difference of the means over all seeds, in points.
 
     Its interval is the normal 95 % one of two chances together: other queries, a bootstrap over their identities in
-    pairs; and other trainings, ``between``, which is ``training_deviation``'s (where it is NaN, of the queries alone).
+    pairs; and other trainings, by ``between``, which is ``training_deviation``'s (where it is NaN, of the queries
+    alone), or by a row's own deviation where that is larger; None: the same networks, so the queries alone.
     None where there are no such runs, no results by query, or other queries.
     """
     ours, theirs = _by_query(runs), _by_query(others)
@@ -117,14 +126,15 @@ def paired_difference(runs: pd.DataFrame, others: pd.DataFrame, between: pd.Seri
     pairs = list(product(ours, theirs))
     found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
                                  clusters=np.concatenate([run["identities"] for run, _ in pairs]))
-    share = 1 / len(ours) + 1 / len(theirs)
-    return {metric: _widened(found[metric], 0.0 if np.isnan(between[metric]) else between[metric] * share ** 0.5)
-            for metric in between.index}
+    if between is None:
+        return {metric: _widened(found[metric], 0.0) for metric in METRICS if metric in found}
+    return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
+                             + _training_variance(others, metric, between[metric])) for metric in between.index}
 
 
-def _widened(interval: Interval, deviation: float) -> Interval:
+def _widened(interval: Interval, variance: float) -> Interval:
     """In points, with the chance of another training added."""
-    value, error = 100 * interval.value, float(np.hypot(100 * interval.standard_error, deviation))
+    value, error = 100 * interval.value, float(np.hypot(100 * interval.standard_error, variance ** 0.5))
     return Interval(value, value - _NORMAL * error, value + _NORMAL * error, error)
 
 
@@ -132,7 +142,7 @@ def interval_note(between: pd.Series) -> str:
     """What the intervals of ``paired_difference`` hold, in words."""
     known = {name: value for name, value in between.items() if not np.isnan(value)}
     if not known:
-        return "95 % intervals over other queries; another training would change more, but no row was repeated"
+        return "95 % intervals over other queries; what another training changes is unknown: no row was repeated"
     spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
     return f"95 % intervals over other queries and other trainings (deviation between trainings: {spreads})"
 

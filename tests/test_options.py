@@ -114,7 +114,7 @@ def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by
     for seed, values in ((0, [0.1, 0.2, 0.3, 0.4]), (1, [0.4, 0.3, 0.2, 0.1])):
         record_of(tmp_path, "full", seed, values, flow=0.09)
         record_of(tmp_path, "fc", seed, [v + 0.06 for v in values], {"loss.fc_on": "parts"}, flow=0.08)
-    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "loss.fc_norm": "channel"})  # two changes
+    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "model.neck": "none"})  # two changes
     record_of(tmp_path, "alone", 7, [0.9] * 4, {"model.neck": "none"})
     found = options.effects([tmp_path])
     assert dict(zip(found["option"], found["seeds"])) == {"model.neck": 1, "loss.fc_on": 2}
@@ -122,8 +122,12 @@ def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by
     assert found["flow error"].tolist() == pytest.approx([-1.0, float("nan")], nan_ok=True)
     shown = options.effect_table("parts", found)
     assert shown.index.tolist() == ["loss.fc_on = parts"]
-    assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop", 2]
+    assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop, 8 epochs, f", 2]
     assert options.effect_table("motion", found).empty
+    record_of(tmp_path / "longer", "full", 0, [0.5] * 4, {"train.epochs": 24})
+    record_of(tmp_path / "longer", "fc", 0, [0.4] * 4, {"train.epochs": 24, "loss.fc_on": "parts"})
+    both = options.effect_table("parts", options.effects([tmp_path]))
+    assert len(both) == 2 and set(both["trained"]) == {"laptop, 8 epochs, f", "laptop, 24 epochs, f"}
 
 
 def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_one_alone(tmp_path):
@@ -134,6 +138,14 @@ def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_
     found = options.effects([tmp_path]).set_index("option")
     assert found["reading"].to_dict() == {"model.keypoints": "external", "data.joints": "noisy"}
     assert found["mAP"].to_dict() == pytest.approx({"model.keypoints": -10.0, "data.joints": -5.0})
+
+
+def test_what_no_training_reads_is_measured_on_the_same_networks(tmp_path):
+    for seed, value in ((0, 0.5), (1, 0.3)):
+        record_of(tmp_path, "full", seed, [value] * 4)
+    record_of(tmp_path, "before", 0, [0.52] * 4, {"model.descriptor": "before"})
+    (line,) = options.effects([tmp_path]).itertuples()
+    assert (line.option, line.mAP, line.low) == ("model.descriptor", pytest.approx(2.0), pytest.approx(2.0))
 
 
 def test_without_records_nothing_is_measured(tmp_path):

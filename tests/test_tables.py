@@ -145,12 +145,15 @@ def test_differences_are_taken_query_by_query_over_all_seeds(tmp_path):
 
 def test_an_interval_grows_with_the_deviation_between_trainings():
     precisions = np.full(40, 0.5)
-    runs = pd.DataFrame({"name": "a", "per_query": [by_query(0, precisions)["per_query"]] * 2})
+    runs = pd.DataFrame({"name": "a", "mAP": 50.0, "per_query": [by_query(0, precisions)["per_query"]] * 2})
     others = runs.iloc[:1]
     for deviation in (0.0, np.nan, 3.0):
         found = tables.paired_difference(runs, others, pd.Series({"mAP": deviation}))["mAP"]
         half = 1.96 * 3.0 * 1.5 ** 0.5 if deviation == 3.0 else 0.0  # variances add: of a mean of two, and of one
         assert found[:3] == pytest.approx((0.0, -half, half))
+    apart = runs.assign(mAP=[40.0, 60.0])  # deviates by more than the rows do
+    found = tables.paired_difference(apart, others, pd.Series({"mAP": 3.0}))["mAP"]
+    assert found.high == pytest.approx(1.96 * (200 / 2 + 9) ** 0.5)
 
 
 def test_the_deviation_between_trainings_is_pooled_over_the_rows():

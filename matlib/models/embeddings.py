@@ -6,11 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from matlib.geometry import full_precision
+
 
 class EmbeddingHead(nn.Module):
     """The prediction head of section 3.2: a three-layer MLP from a query to an embedding, times the feature map.
 
-    The weights start Kaiming-normal: with torch's default the maps of all parts start nearly equal.
+    Computed in float32 also under autocast: bf16 would move the keypoints. The weights start
+    Kaiming-normal: with torch's default the maps of all parts start nearly equal.
 
     Args:
         scale: ``fixed`` divides the product by sqrt(d); ``learned`` starts there and is trained.
@@ -29,6 +32,7 @@ class EmbeddingHead(nn.Module):
         self.log_scale = nn.Parameter(log_scale) if scale == "learned" else None
         self.fixed_scale = width**-0.5
 
+    @full_precision
     def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b q h w"]:
         embeddings = self.mlp(queries)  # (b, q, d)
         if self.sigmoid:

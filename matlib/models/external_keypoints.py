@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from matlib.errors import MatlibError
-from matlib.geometry import Keypoints
+from matlib.geometry import Keypoints, full_precision
 
 _HEAD = (0, 1, 2, 3, 4)  # COCO order: nose, eyes, ears, then shoulders, elbows, wrists, hips, knees, ankles; left first
 
@@ -18,6 +18,7 @@ JOINT_GROUPS: dict[int, tuple[tuple[int, ...], ...]] = {
 }
 
 
+@full_precision
 def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, scale: tuple[float, float] = (1.0, 1.0)
                  ) -> tuple[Keypoints, Bool[Tensor, "b k"]]:
     """Keypoints with identity Jacobians, and which of them are seen.
@@ -38,7 +39,7 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, scale: tuple[float
     seen = (joints[..., 2] == 2).float()  # (b, 17)
     weight = member * seen[:, None]  # (b, k, 17)
     count = weight.sum(dim=2, keepdim=True)
-    positions = weight @ joints[..., :2].float() / count.clamp_min(1.0)
+    positions = weight @ joints[..., :2] / count.clamp_min(1.0)
     a = torch.tensor(scale, device=joints.device)
     positions = (positions + 1) / a - 1
     jacobians = torch.eye(2, device=joints.device).expand(*positions.shape[:2], 2, 2)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from matlib.geometry import Keypoints, pool_jacobians, soft_argmax
+from matlib.geometry import Keypoints, full_precision, pool_jacobians, soft_argmax
 from matlib.models.embeddings import EmbeddingHead
 
 
@@ -34,11 +34,12 @@ class KeypointBranch(nn.Module):
         heatmaps, positions = soft_argmax(self.head(queries, features), self.temperature)
         return Keypoints(positions, self._jacobians(queries, features, heatmaps)), heatmaps
 
+    @full_precision
     def _jacobians(self, queries: Tensor, features: Tensor, heatmaps: Tensor) -> Float[Tensor, "b k 2 2"]:
         if self.jacobian == "map":
             return pool_jacobians(heatmaps, self.jacobian_map(features))
         if self.jacobian == "query":
-            return self.jacobian_head(queries).float().unflatten(-1, (2, 2))
+            return self.jacobian_head(queries).unflatten(-1, (2, 2))
         return torch.eye(2, device=heatmaps.device).expand(*heatmaps.shape[:2], 2, 2)
 
 

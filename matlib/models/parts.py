@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from matlib.geometry import full_precision
 from matlib.models.embeddings import EmbeddingHead
 
 
@@ -22,7 +23,7 @@ class PartBranch(nn.Module):
     def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"]
                 ) -> tuple[Float[Tensor, "b q h w"], Float[Tensor, "b q h w"]]:
         """The maps that sum to 1 in each cell, and the weights for pooling (the same tensor under ``softmax``)."""
-        logits = self.head(queries, features).float()
+        logits = self.head(queries, features)
         if self.activation == "softmax":
             maps = logits.softmax(dim=1)
             return maps, maps
@@ -30,6 +31,7 @@ class PartBranch(nn.Module):
         return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6), weights
 
 
+@full_precision
 def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h w"], how: str = "wavg"
                ) -> Float[Tensor, "b k d"]:
     """f^part: the mean feature under each part's weights, the background (part 0) left out, so k = q - 1.
@@ -38,7 +40,7 @@ def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h
     2020, ISP).
     """
     weights = weights[:, 1:]
-    pooled = torch.einsum("bkhw,bdhw->bkd", weights, features.float())
+    pooled = torch.einsum("bkhw,bdhw->bkd", weights, features)
     if how == "gap":
         return pooled / weights[0, 0].numel()
     return pooled / (weights.sum(dim=(2, 3)).unsqueeze(-1) + 1e-6)
