@@ -119,5 +119,7 @@ def by_amount(frame: pd.DataFrame, amount: str, scores: Sequence[str]) -> Figure
         ax.minorticks_off()
     for ax in grid.flat[len(scores):]:
         ax.set_axis_off()
-    grid[0][0].legend(title=None)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    grid[0][0].get_legend().remove()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)
     return figure
