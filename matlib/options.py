@@ -166,10 +166,12 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         option, rest = _measured_option(changed, unread)
         against = next((other for other in ("full", *changes) if changes.get(other) == rest), None)
         ours, others = (runs[runs["name"] == which] for which in (name, against))
+        if option not in names:
+            continue
         if option in AT_TEST:
-            others = others[others["seed"].isin(ours["seed"])]
-        found = paired_difference(ours, others, None if option in AT_TEST else between[["mAP"]]) \
-            if option in names else None
+            found = paired_difference(ours, others[others["seed"].isin(ours["seed"])], None)
+        else:
+            found = paired_difference(ours, others, between[["mAP"]])
         if found:
             difference, low, high, _ = found["mAP"]
             yield {"option": option, "reading": str(changed[option]), "trained": _trained(ours.iloc[0]),

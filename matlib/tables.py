@@ -107,7 +107,7 @@ def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series
 def _training_variance(runs: pd.DataFrame, metric: str, pooled: float) -> float:
     """Of the mean over a row's runs, by the deviation of all rows, or by its own where that is larger."""
     own = runs[metric].std() if len(runs) > 1 else np.nan
-    return np.nan_to_num(np.nanmax([own, pooled, 0.0])) ** 2 / len(runs)
+    return np.nanmax([own, pooled, 0.0]) ** 2 / len(runs)
 
 
 def paired_difference(
@@ -127,7 +127,7 @@ def paired_difference(
     found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
                                  clusters=np.concatenate([run["identities"] for run, _ in pairs]))
     if between is None:
-        return {metric: _widened(found[metric], 0.0) for metric in METRICS if metric in found}
+        return {metric: _widened(found[metric], 0.0) for metric in METRICS}
     return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
                              + _training_variance(others, metric, between[metric])) for metric in between.index}
 
@@ -144,7 +144,8 @@ def interval_note(between: pd.Series) -> str:
     if not known:
         return "95 % intervals over other queries; what another training changes is unknown: no row was repeated"
     spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
-    return f"95 % intervals over other queries and other trainings (deviation between trainings: {spreads})"
+    return (f"95 % intervals over other queries and other trainings (which deviate by {spreads}, "
+            "or as the row's own do where that is more)")
 
 
 def in_pairs(difference: float, low: float, high: float, *_: float) -> str:

@@ -35,6 +35,7 @@ def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
     ("model.norm_first", 7, "model.norm_first"),
     ("model.pos_embed", "somewhere", "add_qk"),
     ("model.width", 30, "model.width"),
+    ("model.heads", 0, "model.heads"),
     ("train.images_per_identity", 1, "triplet"),
     ("train.epochs", 0, "train.epochs"),
     ("train.epochs", "1e999", "train.epochs"),

@@ -8,6 +8,9 @@ import torch
 from matlib import checkpoints
 from matlib.config import profile
 from matlib.models import build_model
+from matlib.models.external_keypoints import group_joints
+from matlib.models.keypoints import KeypointBranch
+from matlib.models.parts import PartBranch, pool_parts
 from matlib.objective import Objective
 from matlib.training import lay_out, memory_format
 
@@ -33,6 +36,26 @@ def test_bfloat16_gives_the_losses_of_float32_up_to_rounding():
     for tensor in (output.part_maps, output.heatmaps, *output.keypoints, output.descriptor):
         assert tensor.dtype == torch.float32
     torch.testing.assert_close(output.part_maps.sum(dim=1), torch.ones_like(output.part_maps[:, 0]))
+
+
+@pytest.mark.parametrize("jacobian", ["map", "query"])
+def test_what_places_keypoints_and_parts_does_not_round_under_autocast(jacobian, rng):
+    branches = KeypointBranch(3, 32, 0.1, jacobian, "learned", False), PartBranch(32, "softmax", "fixed", False)
+    for parameter in branches[0].parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=rng)  # Jacobians that start at the identity would hide it
+    queries, features = torch.randn(2, 4, 32, generator=rng), torch.randn(2, 32, 6, 4, generator=rng)
+    joints = torch.cat([torch.rand(2, 17, 2, generator=rng), torch.full((2, 17, 1), 2.0)], dim=2)
+
+    def answers():
+        keypoints, heatmaps = branches[0](queries[:, 1:], features)
+        maps, weights = branches[1](queries, features)
+        external, _ = group_joints(joints, 3)
+        return [*keypoints, heatmaps, maps, pool_parts(features, weights), *external]
+
+    exact = answers()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = answers()
+    assert all(map(torch.equal, exact, rounded))
 
 
 def test_bfloat16_gradients_point_the_same_way():
