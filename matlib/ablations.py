@@ -48,6 +48,8 @@ CONTROLS = (
     Row("guards_only", "#5 without motion losses", _UNKNOWN, {"loss.equivariance": 0.0, "loss.consistency": 0.0}),
     Row("robust", "#5 with guards", _UNKNOWN, ROBUST),
     Row("literal", "#5 as printed", _UNKNOWN, LITERAL),
+    Row("literal_queries", "#5 as printed, queries to start from", _UNKNOWN,
+        {**LITERAL, "model.decoder_target": "query"}),
     Row("true_parts", "#1 pooled over true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
 )
 

@@ -47,6 +47,8 @@ class ModelConfig:
     temperature: float = 0.1  # of the keypoint heatmaps' spatial softmax
     keypoints: Literal["self", "external"] = "self"  # external: Table 1, row 6
     jacobian: Literal["map", "query", "none"] = "map"
+    jacobian_bound: Literal["none", "tanh"] = "none"  # tanh: no Jacobian goes so far from the identity that it mirrors
+    external_jacobian: Literal["identity", "limb", "lstsq"] = "identity"  # of external keypoints
     part_pool: Literal["wavg", "gap"] = "wavg"
     part_source: Literal["encoder", "backbone"] = "encoder"
     neck: Literal["bnneck", "none"] = "bnneck"
@@ -72,6 +74,7 @@ class LossConfig:
     fc_norm: Literal["spatial", "channel"] = "spatial"
     fc_pairs: Literal["reference", "all"] = "reference"
     fc_detach: Literal["features", "reference", "none"] = "features"
+    fc_padding: Literal["zeros", "border"] = "zeros"  # what the warp reads outside of the map
     anchor: Literal["keypoint", "centroid"] = "keypoint"
     eq_images: Literal["all", "one_per_id"] = "all"
     rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
@@ -187,10 +190,12 @@ _OF_TRUNK = {"model.architecture", "model.trunk", "model.trunk_cut", "model.outp
              "model.neck", "model.descriptor", "loss.identity_global", "loss.triplet_global", "loss.label_smoothing",
              "loss.triplet_distance"}
 _OF_PARTS = {"model.part_head", "loss.identity_part", "loss.triplet_part"}
-_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach"}
+_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding",
+                   "model.external_jacobian"}
 _OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
-_OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "loss.equivariance", "loss.separation",
-                       "loss.concentration"}
+_OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
+                       "loss.equivariance", "loss.separation", "loss.concentration"}
+_OF_EXTERNAL = {"data.joints", "model.external_jacobian"}
 
 
 def idle_settings(config: RunConfig) -> set[str]:
@@ -198,10 +203,12 @@ def idle_settings(config: RunConfig) -> set[str]:
     if config.model.architecture != "mat":
         read = _OF_TRUNK | (_OF_PARTS if config.model.architecture == "true_parts" else set())
         names = {name for name, _ in flatten({"model": vars(config.model), "loss": vars(config.loss)})}
-        return names - read | {"data.joints"}
+        return names - read | _OF_EXTERNAL
     external = config.model.keypoints == "external"
     equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
-    idle = set(_OF_KEYPOINT_BRANCH) if external else {"data.joints"}
+    idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
+    if config.model.jacobian == "none":
+        idle |= {"model.jacobian_bound"}
     if not consistency:
         idle |= _OF_CONSISTENCY
     elif config.loss.fc_on == "parts":
@@ -315,13 +322,14 @@ ROBUST: dict[str, Any] = {
     "model.temperature": 1.0, "loss.sigma_affine": 0.2, "loss.sigma_tps": 0.01,
 }
 
-#: The paper as printed, where the print is well defined. Where it is silent, on what the decoder starts from, DETR's
-#: zeros, the usual start of such a decoder; the splines' kernel and frame, on which nothing is printed, stay.
+#: The paper as printed, wherever ``matlib.options`` knows a literal reading. Where the print is silent, on what the
+#: decoder starts from, DETR's zeros, the usual start of such a decoder.
 LITERAL: dict[str, Any] = {
     "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
     "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,
     "loss.triplet_distance": "sqeuclidean", "loss.anchor": "centroid", "loss.fc_detach": "none",
     "loss.consistency": 5.0, "loss.fc_pairs": "reference", "loss.sigma_affine": 0.05, "loss.sigma_tps": 0.005,
+    "loss.tps_metric": "euclidean", "loss.rf_registration": False, "loss.eq_images": "all",
     "loss.separation": 0.0, "loss.background": 0.0, "loss.foreground": 0.0,
 }
 

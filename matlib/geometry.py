@@ -149,6 +149,28 @@ def pool_jacobians(
 
 
 @full_precision
+def bound_jacobians(jacobians: Float[Tensor, "*shape 2 2"], reach: Number = 0.9) -> Float[Tensor, "*shape 2 2"]:
+    """Jacobians kept from mirroring or flattening their part; those near the identity stay as they are.
+
+    `I + reach tanh(|R| / reach) R / |R|` with `R = J - I` and the Frobenius norm: no singular value is below
+    `1 - reach`, so no determinant is below `(1 - reach)^2`. The cited code bounds nothing.
+
+    Args:
+        reach: farthest from the identity, in (0, 1).
+
+    Raises:
+        ValueError: the reach is outside of (0, 1).
+    """
+    if not 0 < reach < 1:
+        raise ValueError(f"the reach of bounded Jacobians must lie in (0, 1), not {reach}")
+    identity = torch.eye(2, dtype=jacobians.dtype, device=jacobians.device)
+    rest = jacobians - identity
+    # Not a plain norm: its gradient at the identity, where training starts, does not exist.
+    distance = (rest.square().sum(dim=(-2, -1), keepdim=True) + 1e-12).sqrt()
+    return identity + reach * torch.tanh(distance / reach) * rest / distance
+
+
+@full_precision
 def centroids(part_maps: Float[Tensor, "b parts h w"]) -> Float[Tensor, "b parts-1 2"]:
     """The centre of mass of every part but the background.
 

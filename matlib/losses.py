@@ -161,6 +161,7 @@ def feature_consistency_loss(
     detach: str = "features",
     anchor: str = "keypoint",
     visibility: Bool[Tensor, "b parts-1"] | None = None,
+    oriented: Bool[Tensor, "b parts-1"] | None = None,
     padding: str = "zeros",
     motion: str = "flow",
 ) -> Float[Tensor, ""]:
@@ -187,6 +188,7 @@ def feature_consistency_loss(
             A's maps as the target.
         anchor: the location that a part moves with: "keypoint", or "centroid" of its map.
         visibility: a part that is invisible in A or in B moves with the identity in that pair.
+        oriented: a part whose Jacobian is not known in A or in B is only shifted in that pair.
         padding: of the warp, "zeros" or "border".
         motion: "flow", or "identity": no motion at all, the yardstick of `feature_consistency_gain`.
 
@@ -200,7 +202,7 @@ def feature_consistency_loss(
     if motion == "flow":
         if anchor == "centroid":
             keypoints = Keypoints(centroids(part_maps), keypoints.jacobians)
-        flow = _pair_flow(keypoints, part_maps, reference, source, visibility)
+        flow = _pair_flow(keypoints, part_maps, reference, source, visibility, oriented)
     else:
         height, width = features.shape[-2:]
         grid = coordinate_grid(height, width, dtype=features.dtype, device=features.device)
@@ -281,15 +283,16 @@ def _pair_flow(
     reference: Int[Tensor, "pairs"],
     source: Int[Tensor, "pairs"],
     visibility: Bool[Tensor, "b parts-1"] | None,
+    oriented: Bool[Tensor, "b parts-1"] | None,
 ) -> Float[Tensor, "pairs h w 2"]:
     """The dense flow from each reference's grid into its source."""
-    motions = local_motions(
-        Keypoints(*(t[reference] for t in keypoints)),
-        Keypoints(*(t[source] for t in keypoints)),
-        *part_maps.shape[-2:],
-        visible=None if visibility is None else visibility[reference] & visibility[source],
-    )
-    return blend_motions(part_maps[reference], motions)
+    a, b = (Keypoints(*(t[images] for t in keypoints)) for images in (reference, source))
+    if oriented is not None:
+        both = (oriented[reference] & oriented[source])[..., None, None]
+        identity = torch.eye(2, dtype=a.jacobians.dtype, device=a.jacobians.device)
+        a, b = (Keypoints(k.positions, torch.where(both, k.jacobians, identity)) for k in (a, b))
+    visible = None if visibility is None else visibility[reference] & visibility[source]
+    return blend_motions(part_maps[reference], local_motions(a, b, *part_maps.shape[-2:], visible=visible))
 
 
 def _compared_maps(

@@ -85,16 +85,16 @@ class Objective(nn.Module):
             value, jacobian = self._equivariance(output, images, identities, step)
             terms |= {"equivariance_value": value, "equivariance_jacobian": jacobian}
         if self.config.consistency > 0:
-            keypoints, visible = self._keypoints(output, images, joints)
+            keypoints, seen, oriented = self._keypoints(output, images, joints)
             terms["consistency"] = losses.feature_consistency_loss(
                 output.features, keypoints, output.part_maps, identities, **self.consistency_options(),
-                visibility=visible)
+                visibility=seen, oriented=oriented)
         return terms
 
     def consistency_options(self) -> dict[str, str]:
         config = self.config
         return {"on": config.fc_on, "norm": config.fc_norm, "pairs": config.fc_pairs, "detach": config.fc_detach,
-                "anchor": config.anchor}
+                "anchor": config.anchor, "padding": config.fc_padding}
 
     def _equivariance(self, output: MATOutput, images: Tensor, identities: Tensor, step: int
                       ) -> tuple[Tensor, Tensor]:
@@ -117,10 +117,14 @@ class Objective(nn.Module):
             return (1.0, 1.0)
         return receptive_field_scale(images.shape[-2:], output.features.shape[-2:], self.model.trunk.stride)
 
-    def _keypoints(self, output: MATOutput, images: Tensor, joints: Tensor | None) -> tuple[Keypoints, Tensor | None]:
+    def _keypoints(self, output: MATOutput, images: Tensor, joints: Tensor | None
+                   ) -> tuple[Keypoints, Tensor | None, Tensor | None]:
+        """The keypoints, and of external ones which are seen and which have a Jacobian."""
         if output.keypoints is not None:
-            return output.keypoints, None
-        return group_joints(joints, self.model.config.parts, self._scale(images, output))
+            return output.keypoints, None, None
+        config = self.model.config
+        return group_joints(joints, config.parts, images.shape[-2:], self._scale(images, output),
+                            config.external_jacobian)
 
 
 def _one_of_each(identities: Int[Tensor, "b"], generator: torch.Generator) -> Int[Tensor, "p"]:

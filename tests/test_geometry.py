@@ -16,6 +16,7 @@ from matlib.geometry import (
     Keypoints,
     ThinPlateSpline,
     blend_motions,
+    bound_jacobians,
     centroids,
     check_choice,
     coordinate_grid,
@@ -210,6 +211,28 @@ class TestInverse:
     def test_product_equals_matmul(self, rng):
         left, right = randn(3, 1, 2, 2, rng=rng), randn(4, 2, 2, rng=rng)
         torch.testing.assert_close(multiply_2x2(left, right), left @ right)
+
+
+class TestBoundJacobians:
+    @given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=4), st.floats(0.1, 0.95))
+    def test_none_mirrors_or_goes_farther_than_the_reach(self, numbers, reach):
+        bounded = bound_jacobians(torch.tensor(numbers, dtype=torch.float64).view(2, 2), reach)
+        assert torch.linalg.det(bounded) > 0.999 * (1 - reach) ** 2
+        assert torch.linalg.norm(bounded - torch.eye(2)) < 1.001 * reach
+
+    def test_those_near_the_identity_stay(self, rng):
+        near = torch.eye(2) + 0.02 * randn(5, 2, 2, rng=rng)
+        torch.testing.assert_close(bound_jacobians(near), near, atol=1e-4, rtol=0)
+
+    def test_the_identity_has_a_gradient(self):
+        start = torch.eye(2, dtype=torch.float64, requires_grad=True)
+        jacobian = torch.autograd.functional.jacobian(bound_jacobians, start).view(4, 4)
+        torch.testing.assert_close(jacobian, torch.eye(4, dtype=torch.float64))
+
+    @pytest.mark.parametrize("reach", [0.0, 1.0, -0.5])
+    def test_refuses_a_reach_that_bounds_nothing(self, reach):
+        with pytest.raises(ValueError, match="reach"):
+            bound_jacobians(torch.eye(2), reach)
 
 
 class TestLocalMotions:

@@ -312,6 +312,15 @@ class TestFeatureConsistencyLoss:
         torch.testing.assert_close(feature_consistency_loss(**batch, visibility=~everything),
                                    feature_consistency_loss(**batch, motion="identity"))
 
+    def test_a_part_without_a_jacobian_in_one_image_is_only_shifted_between_the_two(self, rng):
+        batch = consistency_batch(1, 2, 3, (5, 4), rng)
+        oriented = torch.tensor([[True, True, False], [True, False, True]])
+        identity = torch.eye(2, dtype=torch.float64).expand(2, 3, 2, 2)
+        jacobians = torch.cat((batch["keypoints"].jacobians[:, :1], identity[:, 1:]), dim=1)
+        shifted = {**batch, "keypoints": Keypoints(batch["keypoints"].positions, jacobians)}
+        loss = feature_consistency_loss(**batch, oriented=oriented)
+        assert loss == feature_consistency_loss(**shifted) != feature_consistency_loss(**batch)
+
     @pytest.mark.parametrize("on", ["features", "parts"])
     def test_zero_for_equal_images(self, on, rng):
         batch = select(consistency_batch(2, 1, 3, (6, 4), rng), torch.tensor([0, 1, 1, 0, 0, 1]))

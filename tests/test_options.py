@@ -8,7 +8,7 @@ import torch
 
 from matlib import options
 from matlib.ablations import changed_settings, row_config
-from matlib.config import DataConfig, LossConfig, ModelConfig, differences, idle_settings, profile
+from matlib.config import DataConfig, LossConfig, ModelConfig, differences, flatten, idle_settings, profile
 from matlib.models import build_model
 from matlib.objective import Objective
 from matlib.records import write_record
@@ -18,7 +18,8 @@ CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objecti
 ROWS = {"model.architecture"}
 SMALL = {"model.weights": "none", "model.trunk_cut": "features.3", "model.width": 16, "loss.separation": 0.0}
 # Where another setting is needed for a reading to make sense at this size.
-WITH = {"model.keypoints": {"loss.equivariance": 0.0}}
+EXTERNAL = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
+WITH = {"model.keypoints": EXTERNAL, "model.external_jacobian": EXTERNAL}
 
 
 def test_every_setting_with_readings_is_on_the_page():
@@ -36,6 +37,15 @@ def test_an_option_is_told_whole(option):
     assert option.literal is None or option.literal in option.readings
 
 
+@pytest.mark.parametrize("name", ["laptop", "paper"])
+def test_the_row_as_printed_has_every_literal_reading(name):
+    settings = dict(flatten(row_config("literal", name).to_dict()))
+    of_a_profile = {"model.encoder_layers"}  # a laptop has two
+    for option in options.OPTIONS:
+        if option.literal is not None and option.name not in of_a_profile:
+            assert settings[option.name] == option.literal, option.name
+
+
 @functools.cache
 def model_of(config):
     torch.manual_seed(0)
@@ -47,19 +57,50 @@ def joints_of(images, rng):
     return torch.cat([torch.rand(images, 17, 2, generator=rng) - 0.5, torch.full((images, 17, 1), 2.0)], dim=2)
 
 
-@pytest.mark.parametrize("name, reading", [(o.name, r) for o in options.OPTIONS for r in o.readings[1:]], ids=str)
-def test_every_reading_takes_a_step(name, reading, rng):
+def config_of(name, reading):
     if name == "model.output_stride":
         reading = 2  # the small trunk does not reach 32
-    config = profile("smoke").change({**SMALL, "model.output_stride": 4, name: reading, **WITH.get(name, {})})
-    objective = Objective(model_of(config.model), config.loss)
+    return profile("smoke").change({**SMALL, "model.output_stride": 4, **WITH.get(name, {}), name: reading})
+
+
+def step_of(config, rng, state=None):
+    """The total and the gradients of one step, from the given weights or the network's first ones."""
+    model = model_of(config.model)
+    if state is not None:
+        model.load_state_dict(state)
+    objective = Objective(model, config.loss)
     objective.zero_grad()
     images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
     joints = joints_of(8, rng) if config.model.keypoints == "external" else None
-    terms, output = objective(images, identities, joints=joints)
-    terms["total"].backward()
-    gradients = [p.grad for p in objective.parameters() if p.grad is not None]
-    assert terms["total"].isfinite() and gradients and all(g.isfinite().all() for g in gradients)
+    total = objective(images, identities, joints=joints)[0]["total"]
+    total.backward()
+    return total, [p.grad.clone() for p in objective.parameters() if p.grad is not None]
+
+
+READINGS = [(o.name, r) for o in options.OPTIONS for r in o.readings[1:]]
+
+
+@pytest.mark.parametrize("name, reading", READINGS, ids=str)
+def test_every_reading_takes_a_step(name, reading, rng):
+    total, gradients = step_of(config_of(name, reading), rng)
+    assert total.isfinite() and gradients and all(g.isfinite().all() for g in gradients)
+
+
+#: Options of the model that leave its parameters as they are.
+SAME_NETWORK = {"model.norm_first", "model.decoder_target", "model.embed_sigmoid", "model.temperature",
+                "model.jacobian_bound", "model.external_jacobian", "model.map_activation", "model.part_pool"}
+LOSSES = {option.name for option in options.OPTIONS if option.name.startswith("loss.")}
+OF_A_STEP = SAME_NETWORK | LOSSES - {"loss.motion_warmup_epochs"}  # which the training loop reads
+
+
+@pytest.mark.parametrize("name, reading", [o for o in READINGS if o[0] in OF_A_STEP], ids=str)
+def test_every_reading_makes_another_step_of_the_same_network(name, reading, rng):
+    config = config_of(name, reading)
+    default = config.change({name: next(o for o in options.OPTIONS if o.name == name).default})
+    state = {key: value + 0.05 * torch.randn(value.shape, generator=rng) if "keypoint_branch" in key else value
+             for key, value in model_of(config.model).state_dict().items()}  # Jacobians start at the identity
+    (one, ones), (other, others) = (step_of(c, torch.Generator().manual_seed(7), state) for c in (config, default))
+    assert one != other or any(not torch.equal(a, b) for a, b in zip(ones, others))
 
 
 def other_value(config, name):
@@ -71,7 +112,7 @@ def other_value(config, name):
 
 
 @pytest.mark.parametrize("row", ["baseline", "true_parts", "identity_only", "pretrained_keypoints", "full"])
-@pytest.mark.parametrize("changes", [{}, {"loss.fc_on": "parts"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"loss.fc_on": "parts"}, {"model.jacobian": "none"}], ids=str)
 def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, changes, rng):
     config = row_config(row, "smoke", changes=changes)
     idle = idle_settings(config)
@@ -93,7 +134,8 @@ def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, changes, rng):
 
 
 def test_a_full_model_reads_all_but_somebody_elses_keypoints():
-    assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == {"data.joints"}
+    others = {"data.joints", "model.external_jacobian"}
+    assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == others
 
 
 def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
@@ -133,9 +175,8 @@ def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by
 
 
 def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_one_alone(tmp_path):
-    external = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
-    for name, value, changes in (("full", 0.5, {}), ("others", 0.4, external),
-                                 ("noisy", 0.35, {**external, "data.joints": "noisy"})):
+    for name, value, changes in (("full", 0.5, {}), ("others", 0.4, EXTERNAL),
+                                 ("noisy", 0.35, {**EXTERNAL, "data.joints": "noisy"})):
         record_of(tmp_path, name, 0, [value] * 4, changes)
     found = options.effects([tmp_path]).set_index("option")
     assert found["reading"].to_dict() == {"model.keypoints": "external", "data.joints": "noisy"}

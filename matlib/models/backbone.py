@@ -12,6 +12,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from matlib.errors import MatlibError
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 class Trunk(nn.Module):
@@ -82,7 +83,7 @@ def _cut_at(network: nn.Module, cut: str, name: str) -> nn.Module:
 
 def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
     """Set the strides of the last down-sampling stages to 1; a stage is all strided modules with one input size."""
-    strided = [m for m in body.modules() if isinstance(m, (nn.Conv2d, nn.MaxPool2d)) and _stride(m) == 2]
+    strided = [m for m in body.modules() if isinstance(m, (nn.Conv2d, *_POOLS)) and _stride(m) == 2]
     stages: dict[int, list[nn.Module]] = {}
     hooks = [m.register_forward_hook(lambda m, i, o: stages.setdefault(i[0].shape[-2], []).append(m)) for m in strided]
     natural = 256 // _probe(body).shape[-2]
@@ -93,7 +94,7 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
         if stride <= wanted:
             break
         for module in stages[height]:
-            module.stride = (1, 1) if isinstance(module, nn.Conv2d) else 1
+            _remove_stride(module)
         stride //= 2
     if stride != wanted:
         raise MatlibError(f"{name} cut there has stride {natural}: model.output_stride {wanted} cannot be reached")
@@ -102,6 +103,12 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
 
 def _stride(module: nn.Module) -> int:
     return module.stride[0] if isinstance(module.stride, tuple) else module.stride
+
+
+def _remove_stride(module: nn.Module) -> None:
+    module.stride = (1, 1) if isinstance(module, nn.Conv2d) else 1
+    if isinstance(module, _POOLS) and not module.padding:  # it would take a cell or two off the map
+        module.kernel_size = 1
 
 
 def _load(body: nn.Module, name: str, weights: str) -> str:

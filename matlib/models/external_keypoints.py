@@ -1,13 +1,24 @@
-"""Keypoints from outside, for Table 1's row 6: 17 COCO joints grouped to the K keypoints of the parts."""
+"""Keypoints from outside, for Table 1's row 6: 17 COCO joints grouped to the K keypoints of the parts.
+
+A detector gives no Jacobians. Their readings, as ``model.external_jacobian`` names them:
+
+* ``identity``: a part is only shifted.
+* ``limb``: the similarity that takes the bones of the part's joints in a standing figure to those in the image.
+* ``lstsq``: the affine map that takes the joints of the part in that figure nearest to those in the image.
+
+The figure is Equation 4's abstract picture and cancels between two images: where a similarity, or an affine map, takes
+one image to the other, the part's motion is that map.
+"""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from matlib.errors import MatlibError
-from matlib.geometry import Keypoints, full_precision
+from matlib.geometry import Keypoints, full_precision, inverse_2x2, multiply_2x2
 
 _HEAD = (0, 1, 2, 3, 4)  # COCO order: nose, eyes, ears, then shoulders, elbows, wrists, hips, knees, ankles; left first
+_SHOULDERS, _HIPS = (5, 6), (11, 12)
 
 #: Joints of each keypoint, by K. The paper groups nothing: K = 17 is COCO's own, the others follow the body.
 JOINT_GROUPS: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -17,30 +28,107 @@ JOINT_GROUPS: dict[int, tuple[tuple[int, ...], ...]] = {
     17: tuple((j,) for j in range(17)),
 }
 
+#: The bone of each joint, from the mean of some joints to the mean of others: the head's leads up from the shoulders,
+#: that of shoulders and hips is the trunk's, and of the others the one that ends there.
+_BONES = (((_SHOULDERS, _HEAD),) * 5 + ((_SHOULDERS, _HIPS),) * 2
+          + (((5,), (7,)), ((6,), (8,)), ((7,), (9,)), ((8,), (10,))) + ((_SHOULDERS, _HIPS),) * 2
+          + (((11,), (13,)), ((12,), (14,)), ((13,), (15,)), ((14,), (16,))))
+_SHORTEST = 2.0  # pixels: a shorter limb has no direction
+
+#: The joints of a person who stands facing the camera, of the size of the picture of [-1, 1].
+_STANDING = ((0, -.75), (.04, -.79), (-.04, -.79), (.08, -.76), (-.08, -.76), (.2, -.55), (-.2, -.55), (.26, -.25),
+             (-.26, -.25), (.28, .02), (-.28, .02), (.12, 0), (-.12, 0), (.13, .42), (-.13, .42), (.13, .8), (-.13, .8))
+_FLATTEST = 0.05  # 2 |det| / |J|^2, 1 for a similarity and 0 on a line: flatter, a fit says little across
+
 
 @full_precision
-def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, scale: tuple[float, float] = (1.0, 1.0)
-                 ) -> tuple[Keypoints, Bool[Tensor, "b k"]]:
-    """Keypoints with identity Jacobians, and which of them are seen.
+def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[int, int],
+                 scale: tuple[float, float] = (1.0, 1.0), jacobian: str = "identity"
+                 ) -> tuple[Keypoints, Bool[Tensor, "b k"], Bool[Tensor, "b k"]]:
+    """The keypoints of the parts, which of them are seen, and of which the Jacobian is known.
+
+    A keypoint is the mean of its joints that are seen. Jacobians that are not known (a hidden or very short limb; fewer
+    than three joints for a fit, or three on a line) are the identity.
 
     Args:
         joints: (x, y, v) in the corner-aligned frame of the image; v = 2 is visible, all else counts as not detected.
         parts: K; one of 3, 6, 10, 17.
+        image_size: height and width in pixels, in which a limb has a length and a direction.
         scale: ``geometry.receptive_field_scale``, to go from the image's frame to the feature map's.
+        jacobian: ``identity``, ``limb`` or ``lstsq``.
 
     Raises:
         MatlibError: for another K.
     """
     if parts not in JOINT_GROUPS:
         raise MatlibError(f"external keypoints can be grouped to K = 3, 6, 10 or 17 parts, not {parts}")
-    member = torch.zeros(parts, 17, device=joints.device)
-    for k, group in enumerate(JOINT_GROUPS[parts]):
-        member[k, list(group)] = 1.0
-    seen = (joints[..., 2] == 2).float()  # (b, 17)
-    weight = member * seen[:, None]  # (b, k, 17)
-    count = weight.sum(dim=2, keepdim=True)
-    positions = weight @ joints[..., :2] / count.clamp_min(1.0)
-    a = torch.tensor(scale, device=joints.device)
-    positions = (positions + 1) / a - 1
-    jacobians = torch.eye(2, device=joints.device).expand(*positions.shape[:2], 2, 2)
-    return Keypoints(positions, jacobians), count[..., 0] > 0
+    member = _membership(JOINT_GROUPS[parts]).to(joints)
+    places, detected = joints[..., :2], joints[..., 2] == 2
+    positions, seen = _means(places, detected, member)
+    identity = torch.eye(2, dtype=joints.dtype, device=joints.device).expand(*positions.shape[:2], 2, 2)
+    jacobians, oriented = identity, torch.ones_like(seen)
+    if jacobian == "limb":
+        jacobians, oriented = _limb_jacobians(places, detected, member, image_size)
+    elif jacobian == "lstsq":
+        jacobians, oriented = _fitted_jacobians(places, detected, member)
+    a = torch.tensor(scale, dtype=joints.dtype, device=joints.device)
+    if jacobian != "identity":
+        jacobians = torch.where(oriented[..., None, None], jacobians / a[:, None], identity)
+    return Keypoints((positions + 1) / a - 1, jacobians), seen, oriented
+
+
+def _membership(groups: tuple[tuple[int, ...], ...]) -> Float[Tensor, "groups 17"]:
+    return torch.stack([torch.zeros(17).index_fill(0, torch.tensor(group), 1.0) for group in groups])
+
+
+def _means(vectors: Float[Tensor, "b 17 2"], known: Bool[Tensor, "b 17"], member: Float[Tensor, "groups 17"]
+           ) -> tuple[Float[Tensor, "b groups 2"], Bool[Tensor, "b groups"]]:
+    """The mean of each group's known vectors, and which groups have one."""
+    weight = member * known[:, None]  # (b, groups, 17)
+    count = weight.sum(dim=2)
+    return (weight[..., None] * vectors[:, None]).sum(dim=2) / count.clamp_min(1.0)[..., None], count > 0
+
+
+def _limb_jacobians(places: Tensor, detected: Tensor, member: Tensor, image_size: tuple[int, int]
+                    ) -> tuple[Float[Tensor, "b k 2 2"], Bool[Tensor, "b k"]]:
+    """The turn and growth, in pixels, from the mean bone of a part's joints in the standing figure to the image's."""
+    half = (torch.tensor([image_size[1], image_size[0]]) - 1).to(places) / 2  # pixels a unit
+    limbs, known = _limbs(half * places, detected, member)
+    usual, _ = _limbs(half * _standing(places), torch.ones_like(detected), member)
+    jacobians = multiply_2x2(_similarity(limbs), inverse_2x2(_similarity(usual)))
+    return jacobians * half / half[:, None], known & (limbs.norm(dim=-1) >= _SHORTEST)
+
+
+def _limbs(places: Tensor, detected: Tensor, member: Tensor) -> tuple[Float[Tensor, "b k 2"], Bool[Tensor, "b k"]]:
+    """The mean of the bones of each part's joints, of those whose two ends are detected; and if there is one."""
+    ends, known = zip(*(_means(places, detected, _membership(side).to(places)) for side in zip(*_BONES)))
+    return _means(ends[1] - ends[0], known[0] & known[1], member)
+
+
+def _similarity(vectors: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k 2 2"]:
+    """The turn and growth that takes (0, 1) to each vector."""
+    x, y = vectors.unbind(-1)
+    return torch.stack((y, x, -x, y), dim=-1).unflatten(-1, (2, 2))
+
+
+def _fitted_jacobians(places: Tensor, detected: Tensor, member: Tensor
+                      ) -> tuple[Float[Tensor, "b k 2 2"], Bool[Tensor, "b k"]]:
+    """The linear part of the affine map, of least squares, from the standing figure's joints to those of each part."""
+    weight = member * detected[:, None]  # (b, k, 17)
+    figure, image = (points[:, None] - _means(points, detected, member)[0][:, :, None]
+                     for points in (_standing(places), places))
+    across, spread = ((weight[..., None, None] * other[..., :, None] * figure[..., None, :]).sum(dim=2)
+                      for other in (image, figure))  # (b, k, 2, 2)
+    fitted = multiply_2x2(across, inverse_2x2(spread, 1e-12))
+    enough = weight.sum(dim=2) >= 3
+    return fitted, enough & (_flatness(spread) > _FLATTEST ** 2) & (_flatness(fitted) > _FLATTEST)
+
+
+def _standing(places: Tensor) -> Float[Tensor, "b 17 2"]:
+    return torch.tensor(_STANDING).to(places).expand_as(places)
+
+
+def _flatness(matrices: Float[Tensor, "b k 2 2"]) -> Float[Tensor, "b k"]:
+    """2 |det| over the squared Frobenius norm, in [0, 1]."""
+    a, b, c, d = matrices.flatten(-2).unbind(-1)
+    return 2 * (a * d - b * c).abs() / matrices.square().sum(dim=(-2, -1)).clamp_min(1e-12)

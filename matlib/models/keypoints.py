@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from matlib.geometry import Keypoints, full_precision, pool_jacobians, soft_argmax
+from matlib.geometry import Keypoints, bound_jacobians, full_precision, pool_jacobians, soft_argmax
 from matlib.models.embeddings import EmbeddingHead
 
 
@@ -13,14 +13,16 @@ class KeypointBranch(nn.Module):
 
     Jacobians, whose source the paper does not name, come from ``map`` (a 1x1 convolution pooled under the heatmap, as
     in Siarohin et al. 2019), from the ``query``, or are the identity (``none``). Both learned ones start at the
-    identity.
+    identity; with ``bound`` "tanh" they stay near it (``geometry.bound_jacobians``).
     """
 
-    def __init__(self, parts: int, width: int, temperature: float, jacobian: str, scale: str, sigmoid: bool):
+    def __init__(self, parts: int, width: int, temperature: float, jacobian: str, scale: str, sigmoid: bool,
+                 bound: str = "none"):
         super().__init__()
         self.head = EmbeddingHead(width, scale, sigmoid)
         self.temperature = temperature
         self.jacobian = jacobian
+        self.bound = bound_jacobians if bound == "tanh" else nn.Identity()
         if jacobian == "map":
             self.jacobian_map = nn.Conv2d(width, 4 * parts, kernel_size=1)
             _start_at_identity(self.jacobian_map, parts)
@@ -37,9 +39,9 @@ class KeypointBranch(nn.Module):
     @full_precision
     def _jacobians(self, queries: Tensor, features: Tensor, heatmaps: Tensor) -> Float[Tensor, "b k 2 2"]:
         if self.jacobian == "map":
-            return pool_jacobians(heatmaps, self.jacobian_map(features))
+            return self.bound(pool_jacobians(heatmaps, self.jacobian_map(features)))
         if self.jacobian == "query":
-            return self.jacobian_head(queries).unflatten(-1, (2, 2))
+            return self.bound(self.jacobian_head(queries).unflatten(-1, (2, 2)))
         return torch.eye(2, device=heatmaps.device).expand(*heatmaps.shape[:2], 2, 2)
 
 

@@ -40,7 +40,7 @@ class MAT(nn.Module):
         self.part_branch = PartBranch(d, config.map_activation, config.map_scale, config.embed_sigmoid)
         if self.learns_keypoints:
             self.keypoint_branch = KeypointBranch(k, d, config.temperature, config.jacobian, config.map_scale,
-                                                  config.embed_sigmoid)
+                                                  config.embed_sigmoid, config.jacobian_bound)
         part_width = self.trunk.channels if config.part_source == "backbone" else d
         self.global_head = IdentityHead(d, identities, config.neck)
         self.part_heads = PartHeads(k, part_width, identities, config.neck, config.part_head)

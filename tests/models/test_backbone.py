@@ -10,7 +10,8 @@ from matlib.models.backbone import Trunk
 
 @pytest.mark.parametrize("name, cut, stride, channels", [
     ("resnet18", "", 32, 512), ("resnet18", "", 16, 512), ("resnet18", "layer3", 8, 256),
-    ("mobilenet_v2", "features.13", 8, 96), ("shufflenet_v2_x1_0", "", 16, 1024)])
+    ("mobilenet_v2", "features.13", 8, 96), ("shufflenet_v2_x1_0", "", 16, 1024),
+    ("densenet121", "", 16, 1024), ("densenet121", "", 8, 1024), ("vgg11", "features", 16, 512)])
 def test_a_cell_is_as_many_pixels_as_asked(name, cut, stride, channels):
     trunk = Trunk(name, cut, stride, "none")
     images = torch.zeros(2, 3, 128, 64)

@@ -8,7 +8,6 @@ import torch
 
 from matlib.config import ModelConfig, profile
 from matlib.models import build_model
-from matlib.models.external_keypoints import JOINT_GROUPS, group_joints
 from matlib.models.parts import part_visibility, pool_parts
 from matlib.models.transformer import Attention, sine_position
 
@@ -145,22 +144,3 @@ def test_sine_positions_tell_all_cells_apart():
     cells = sine_position(16, 8, 64).flatten(0, 1)
     assert (torch.cdist(cells, cells) + torch.eye(128) * 9).min() > 0.1
     assert cells.abs().max() <= 1
-
-
-@pytest.mark.parametrize("parts", sorted(JOINT_GROUPS))
-def test_joint_groups_use_each_joint_once(parts):
-    joints = sorted(j for group in JOINT_GROUPS[parts] for j in group)
-    assert joints == list(range(17)) and len(JOINT_GROUPS[parts]) == parts
-
-
-def test_grouped_joints_are_means_of_those_seen():
-    joints = torch.zeros(1, 17, 3)
-    joints[0, :, 2] = 2
-    joints[0, 7] = torch.tensor([0.2, 0.4, 2.0])
-    joints[0, 9] = torch.tensor([0.4, 0.0, 2.0])
-    joints[0, 13, 2] = 1  # hidden: not detected
-    keypoints, seen = group_joints(joints, 10)
-    torch.testing.assert_close(keypoints.positions[0, 3], torch.tensor([0.3, 0.2]))
-    assert not seen[0, 6] and seen[0].sum() == 9
-    scaled, _ = group_joints(joints, 10, scale=(0.8, 0.9))
-    torch.testing.assert_close(torch.tensor([0.8, 0.9]) * (scaled.positions + 1) - 1, keypoints.positions)

@@ -40,7 +40,7 @@ def test_bfloat16_gives_the_losses_of_float32_up_to_rounding():
 
 @pytest.mark.parametrize("jacobian", ["map", "query"])
 def test_what_places_keypoints_and_parts_does_not_round_under_autocast(jacobian, rng):
-    branches = KeypointBranch(3, 32, 0.1, jacobian, "learned", False), PartBranch(32, "softmax", "fixed", False)
+    branches = KeypointBranch(3, 32, 0.1, jacobian, "learned", False, "tanh"), PartBranch(32, "softmax", "fixed", False)
     for parameter in branches[0].parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=rng)  # Jacobians that start at the identity would hide it
     queries, features = torch.randn(2, 4, 32, generator=rng), torch.randn(2, 32, 6, 4, generator=rng)
@@ -49,7 +49,8 @@ def test_what_places_keypoints_and_parts_does_not_round_under_autocast(jacobian,
     def answers():
         keypoints, heatmaps = branches[0](queries[:, 1:], features)
         maps, weights = branches[1](queries, features)
-        external, _ = group_joints(joints, 3)
+        external = [tensor for how in ("identity", "limb", "lstsq")
+                    for tensor in group_joints(joints, 3, (64, 32), jacobian=how)[0]]
         return [*keypoints, heatmaps, maps, pool_parts(features, weights), *external]
 
     exact = answers()
