@@ -190,8 +190,7 @@ _OF_TRUNK = {"model.architecture", "model.trunk", "model.trunk_cut", "model.outp
              "model.neck", "model.descriptor", "loss.identity_global", "loss.triplet_global", "loss.label_smoothing",
              "loss.triplet_distance"}
 _OF_PARTS = {"model.part_head", "loss.identity_part", "loss.triplet_part"}
-_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding",
-                   "model.external_jacobian"}
+_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
 _OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
 _OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
                        "loss.equivariance", "loss.separation", "loss.concentration"}
@@ -210,7 +209,7 @@ def idle_settings(config: RunConfig) -> set[str]:
     if config.model.jacobian == "none":
         idle |= {"model.jacobian_bound"}
     if not consistency:
-        idle |= _OF_CONSISTENCY
+        idle |= _OF_CONSISTENCY | _OF_EXTERNAL
     elif config.loss.fc_on == "parts":
         idle |= {"loss.fc_norm"}
     if not equivariance:
@@ -322,8 +321,8 @@ ROBUST: dict[str, Any] = {
     "model.temperature": 1.0, "loss.sigma_affine": 0.2, "loss.sigma_tps": 0.01,
 }
 
-#: The paper as printed, wherever ``matlib.options`` knows a literal reading. Where the print is silent, on what the
-#: decoder starts from, DETR's zeros, the usual start of such a decoder.
+#: The paper as printed: all literal readings that ``matlib.options`` knows, of all but sizes, which are the profile's.
+#: Where the print is silent, on what the decoder starts from, DETR's zeros, the usual start of such a decoder.
 LITERAL: dict[str, Any] = {
     "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
     "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,

@@ -84,7 +84,8 @@ OPTIONS = (
            "the paper names no detector: the true ones, those with a detector's errors (row 6 on Annyville), or a file "
            "of detections (real sets)"),
     Option("model.external_jacobian", "keypoints", "Which Jacobians have somebody else's keypoints?",
-           "a detector gives none; from a limb's length and direction, or fitted to the joints of a part"),
+           "a detector gives none; or from the length and direction of limbs, or fitted to three joints of a part or "
+           "more, which of ten parts the head alone has"),
     Option("loss.tps_metric", "equivariance", "Which splines?",
            "the first-order motion model's, with which the weight of 10 was chosen; not a thin-plate spline proper",
            "euclidean"),

@@ -1,5 +1,6 @@
 """The CNN trunk of section 3.1: image to feature maps F, from any torchvision network (ResNet-50 in the paper)."""
 
+import math
 from pathlib import Path
 from urllib.error import URLError
 
@@ -86,19 +87,20 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
     strided = [m for m in body.modules() if isinstance(m, (nn.Conv2d, *_POOLS)) and _stride(m) == 2]
     stages: dict[int, list[nn.Module]] = {}
     hooks = [m.register_forward_hook(lambda m, i, o: stages.setdefault(i[0].shape[-2], []).append(m)) for m in strided]
-    natural = 256 // _probe(body).shape[-2]
+    stride = 2 ** round(math.log2(256 / _probe(body).shape[-2]))
     for hook in hooks:
         hook.remove()
-    stride = natural
     for height in sorted(stages):
         if stride <= wanted:
             break
         for module in stages[height]:
             _remove_stride(module)
         stride //= 2
-    if stride != wanted:
-        raise MatlibError(f"{name} cut there has stride {natural}: model.output_stride {wanted} cannot be reached")
-    return stride
+    height, width = _probe(body).shape[-2:]
+    if (height, width) != (256 // wanted, 128 // wanted):
+        raise MatlibError(f"model.output_stride {wanted} cannot be reached with {name} cut there: "
+                          f"it makes {height} x {width} cells of 256 x 128 pixels")
+    return wanted
 
 
 def _stride(module: nn.Module) -> int:
@@ -107,8 +109,11 @@ def _stride(module: nn.Module) -> int:
 
 def _remove_stride(module: nn.Module) -> None:
     module.stride = (1, 1) if isinstance(module, nn.Conv2d) else 1
-    if isinstance(module, _POOLS) and not module.padding:  # it would take a cell or two off the map
-        module.kernel_size = 1
+    if isinstance(module, _POOLS) and not module.padding:  # it would take cells off the map
+        if module.kernel_size % 2:
+            module.padding = module.kernel_size // 2
+        else:
+            module.kernel_size = 1
 
 
 def _load(body: nn.Module, name: str, weights: str) -> str:

@@ -3,11 +3,12 @@
 A detector gives no Jacobians. Their readings, as ``model.external_jacobian`` names them:
 
 * ``identity``: a part is only shifted.
-* ``limb``: the similarity that takes the bones of the part's joints in a standing figure to those in the image.
-* ``lstsq``: the affine map that takes the joints of the part in that figure nearest to those in the image.
+* ``limb``: the turn and growth of the bones of the part's joints, from those of a standing figure.
+* ``lstsq``: the affine map from that figure to the image that fits the part's joints best. The figure faces the camera;
+  where the person turns the back to it, the map mirrors.
 
-The figure is Equation 4's abstract picture and cancels between two images: where a similarity, or an affine map, takes
-one image to the other, the part's motion is that map.
+The figure is Equation 4's abstract picture and cancels between two images: where the same joints are detected in both,
+and a similarity, or an affine map, takes one image to the other, the part's motion is that map.
 """
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from matlib.errors import MatlibError
-from matlib.geometry import Keypoints, full_precision, inverse_2x2, multiply_2x2
+from matlib.geometry import Keypoints, check_choice, full_precision, inverse_2x2, multiply_2x2
 
 _HEAD = (0, 1, 2, 3, 4)  # COCO order: nose, eyes, ears, then shoulders, elbows, wrists, hips, knees, ankles; left first
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
@@ -35,10 +36,11 @@ _BONES = (((_SHOULDERS, _HEAD),) * 5 + ((_SHOULDERS, _HIPS),) * 2
           + (((11,), (13,)), ((12,), (14,)), ((13,), (15,)), ((14,), (16,))))
 _SHORTEST = 2.0  # pixels: a shorter limb has no direction
 
-#: The joints of a person who stands facing the camera, of the size of the picture of [-1, 1].
+#: The joints of a person who stands facing the camera, as tall as a picture whose axes go from -1 to 1.
 _STANDING = ((0, -.75), (.04, -.79), (-.04, -.79), (.08, -.76), (-.08, -.76), (.2, -.55), (-.2, -.55), (.26, -.25),
              (-.26, -.25), (.28, .02), (-.28, .02), (.12, 0), (-.12, 0), (.13, .42), (-.13, .42), (.13, .8), (-.13, .8))
-_FLATTEST = 0.05  # 2 |det| / |J|^2, 1 for a similarity and 0 on a line: flatter, a fit says little across
+_FLATTEST = 0.1  # of a part's joints, spread across over along: on a line, a fit says nothing across
+_HOW = ("identity", "limb", "lstsq")
 
 
 @full_precision
@@ -47,8 +49,8 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[
                  ) -> tuple[Keypoints, Bool[Tensor, "b k"], Bool[Tensor, "b k"]]:
     """The keypoints of the parts, which of them are seen, and of which the Jacobian is known.
 
-    A keypoint is the mean of its joints that are seen. Jacobians that are not known (a hidden or very short limb; fewer
-    than three joints for a fit, or three on a line) are the identity.
+    A keypoint is the mean of its joints that are seen. Jacobians that are not known (a limb that is very short, or not
+    seen whole; fewer than three joints for a fit, or almost on a line) are the identity.
 
     Args:
         joints: (x, y, v) in the corner-aligned frame of the image; v = 2 is visible, all else counts as not detected.
@@ -59,14 +61,16 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[
 
     Raises:
         MatlibError: for another K.
+        ValueError: for another kind of Jacobian.
     """
+    check_choice("jacobian", jacobian, _HOW)
     if parts not in JOINT_GROUPS:
         raise MatlibError(f"external keypoints can be grouped to K = 3, 6, 10 or 17 parts, not {parts}")
     member = _membership(JOINT_GROUPS[parts]).to(joints)
     places, detected = joints[..., :2], joints[..., 2] == 2
-    positions, seen = _means(places, detected, member)
+    positions, count = _means(places, detected, member)
     identity = torch.eye(2, dtype=joints.dtype, device=joints.device).expand(*positions.shape[:2], 2, 2)
-    jacobians, oriented = identity, torch.ones_like(seen)
+    jacobians, oriented = identity, torch.ones_like(count, dtype=torch.bool)
     if jacobian == "limb":
         jacobians, oriented = _limb_jacobians(places, detected, member, image_size)
     elif jacobian == "lstsq":
@@ -74,7 +78,7 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[
     a = torch.tensor(scale, dtype=joints.dtype, device=joints.device)
     if jacobian != "identity":
         jacobians = torch.where(oriented[..., None, None], jacobians / a[:, None], identity)
-    return Keypoints((positions + 1) / a - 1, jacobians), seen, oriented
+    return Keypoints((positions + 1) / a - 1, jacobians), count > 0, oriented
 
 
 def _membership(groups: tuple[tuple[int, ...], ...]) -> Float[Tensor, "groups 17"]:
@@ -82,11 +86,11 @@ def _membership(groups: tuple[tuple[int, ...], ...]) -> Float[Tensor, "groups 17
 
 
 def _means(vectors: Float[Tensor, "b 17 2"], known: Bool[Tensor, "b 17"], member: Float[Tensor, "groups 17"]
-           ) -> tuple[Float[Tensor, "b groups 2"], Bool[Tensor, "b groups"]]:
-    """The mean of each group's known vectors, and which groups have one."""
+           ) -> tuple[Float[Tensor, "b groups 2"], Float[Tensor, "b groups"]]:
+    """The mean of each group's known vectors, and how many there are."""
     weight = member * known[:, None]  # (b, groups, 17)
     count = weight.sum(dim=2)
-    return (weight[..., None] * vectors[:, None]).sum(dim=2) / count.clamp_min(1.0)[..., None], count > 0
+    return (weight[..., None] * vectors[:, None]).sum(dim=2) / count.clamp_min(1.0)[..., None], count
 
 
 def _limb_jacobians(places: Tensor, detected: Tensor, member: Tensor, image_size: tuple[int, int]
@@ -94,15 +98,21 @@ def _limb_jacobians(places: Tensor, detected: Tensor, member: Tensor, image_size
     """The turn and growth, in pixels, from the mean bone of a part's joints in the standing figure to the image's."""
     half = (torch.tensor([image_size[1], image_size[0]]) - 1).to(places) / 2  # pixels a unit
     limbs, known = _limbs(half * places, detected, member)
-    usual, _ = _limbs(half * _standing(places), torch.ones_like(detected), member)
+    usual, _ = _limbs(half * _standing(places), detected, member)
     jacobians = multiply_2x2(_similarity(limbs), inverse_2x2(_similarity(usual)))
     return jacobians * half / half[:, None], known & (limbs.norm(dim=-1) >= _SHORTEST)
 
 
 def _limbs(places: Tensor, detected: Tensor, member: Tensor) -> tuple[Float[Tensor, "b k 2"], Bool[Tensor, "b k"]]:
-    """The mean of the bones of each part's joints, of those whose two ends are detected; and if there is one."""
-    ends, known = zip(*(_means(places, detected, _membership(side).to(places)) for side in zip(*_BONES)))
-    return _means(ends[1] - ends[0], known[0] & known[1], member)
+    """The mean of the bones of each part's joints, and if it is known: the mean of some of them is another limb's."""
+    ends, whole = [], []
+    for side in zip(*_BONES):
+        end, count = _means(places, detected, _membership(side).to(places))
+        needed = torch.tensor([1 if joints == _HEAD else len(joints) for joints in side], device=count.device)
+        ends.append(end)
+        whole.append(count >= needed)  # one shoulder is not the middle of both; of the head one joint will do
+    limbs, count = _means(ends[1] - ends[0], whole[0] & whole[1], member)
+    return limbs, count == member.sum(dim=1)
 
 
 def _similarity(vectors: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k 2 2"]:
@@ -120,8 +130,7 @@ def _fitted_jacobians(places: Tensor, detected: Tensor, member: Tensor
     across, spread = ((weight[..., None, None] * other[..., :, None] * figure[..., None, :]).sum(dim=2)
                       for other in (image, figure))  # (b, k, 2, 2)
     fitted = multiply_2x2(across, inverse_2x2(spread, 1e-12))
-    enough = weight.sum(dim=2) >= 3
-    return fitted, enough & (_flatness(spread) > _FLATTEST ** 2) & (_flatness(fitted) > _FLATTEST)
+    return fitted, (_flatness(spread) > 2 * _FLATTEST ** 2) & (_flatness(fitted) > 2 * _FLATTEST)
 
 
 def _standing(places: Tensor) -> Float[Tensor, "b 17 2"]:
@@ -129,6 +138,6 @@ def _standing(places: Tensor) -> Float[Tensor, "b 17 2"]:
 
 
 def _flatness(matrices: Float[Tensor, "b k 2 2"]) -> Float[Tensor, "b k"]:
-    """2 |det| over the squared Frobenius norm, in [0, 1]."""
+    """2 |det| over the squared Frobenius norm, in [0, 1]: near 0, twice the ratio of the singular values."""
     a, b, c, d = matrices.flatten(-2).unbind(-1)
     return 2 * (a * d - b * c).abs() / matrices.square().sum(dim=(-2, -1)).clamp_min(1e-12)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from matlib.geometry import Keypoints, bound_jacobians, full_precision, pool_jacobians, soft_argmax
+from matlib.geometry import Keypoints, bound_jacobians, check_choice, full_precision, pool_jacobians, soft_argmax
 from matlib.models.embeddings import EmbeddingHead
 
 
@@ -22,6 +22,7 @@ class KeypointBranch(nn.Module):
         self.head = EmbeddingHead(width, scale, sigmoid)
         self.temperature = temperature
         self.jacobian = jacobian
+        check_choice("bound", bound, ("none", "tanh"))
         self.bound = bound_jacobians if bound == "tanh" else nn.Identity()
         if jacobian == "map":
             self.jacobian_map = nn.Conv2d(width, 4 * parts, kernel_size=1)

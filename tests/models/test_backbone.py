@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import mobilenet_v2, resnet18
 
 from matlib.errors import MatlibError
-from matlib.models.backbone import Trunk
+from matlib.models.backbone import Trunk, _remove_stride
 
 
 @pytest.mark.parametrize("name, cut, stride, channels", [
@@ -38,6 +39,12 @@ def test_removing_the_last_stride_keeps_every_other_cell_of_the_strided_convolut
     torch.testing.assert_close(fine[..., ::2, ::2], coarse)
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, padding=1), nn.MaxPool2d(3, 2), nn.AvgPool2d(2, 2)], ids=str)
+def test_a_pool_without_its_stride_keeps_the_map(pool):
+    _remove_stride(pool)
+    assert pool(torch.zeros(1, 1, 15, 8)).shape == (1, 1, 15, 8)
+
+
 def test_the_bundled_weights_are_a_trained_networks():
     trunk = Trunk("mobilenet_v2", "features.13", 8, "imagenet")
     scratch = mobilenet_v2(weights=None).state_dict()
@@ -52,6 +59,7 @@ def test_the_bundled_weights_are_a_trained_networks():
     (("resnet18", "layer9", 16, "none"), "layer9"),
     (("resnet18", "", 3, "none"), "output_stride 3"),
     (("resnet18", "layer2", 32, "none"), "output_stride 32"),
+    (("squeezenet1_1", "", 16, "none"), "15 x 7 cells"),
     (("resnet18", "", 16, "/nowhere/w.pth"), "/nowhere/w.pth")])
 def test_what_cannot_be_built_is_said_in_one_sentence(arguments, said):
     with pytest.raises(MatlibError, match=said) as error:

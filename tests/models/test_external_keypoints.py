@@ -90,18 +90,61 @@ def test_a_fit_is_that_of_least_squares(hidden, rng):
         torch.testing.assert_close(keypoints.jacobians[0, k].double(), solution, atol=1e-4, rtol=1e-4)
 
 
-def test_what_a_joint_does_not_tell_is_not_guessed(rng):
+@pytest.mark.parametrize("jacobian", ["limb", "lstsq"])
+@pytest.mark.parametrize("parts", sorted(JOINT_GROUPS))
+def test_the_standing_figure_itself_has_identities_whatever_is_hidden(jacobian, parts, rng):
+    joints = torch.cat([torch.tensor(_STANDING).expand(200, 17, 2), torch.full((200, 17, 1), 2.0)], dim=2)
+    joints[..., 2] -= (torch.rand(200, 17, generator=rng) < 0.2).float()
+    keypoints, _, known = group_joints(joints, parts, SIZE, jacobian=jacobian)
+    assert known.any() or (jacobian, parts) == ("lstsq", 17)
+    torch.testing.assert_close(keypoints.jacobians, torch.eye(2).expand(200, parts, 2, 2), atol=1e-3, rtol=1e-3)
+
+
+def hidden(joints, *which):
+    joints = joints.clone()
+    joints[:, list(which), 2] = 1
+    return joints
+
+
+@pytest.mark.parametrize("out_of_sight, unknown", [
+    ((7,), [3]),  # an elbow: no bone of that arm has both of its ends
+    ((9,), [3]),  # a wrist: half of the arm is no arm
+    ((5,), [0, 1, 2, 3, 5]),  # a shoulder: head and trunk hang on the middle of both
+    ((0, 1, 3), []),  # some of the face
+    ((15,), [8])])
+def test_a_limb_that_is_not_seen_whole_has_no_direction(out_of_sight, unknown, rng):
+    keypoints, _, known = group_joints(hidden(person(rng), *out_of_sight), 10, SIZE, jacobian="limb")
+    assert (~known[0]).nonzero().flatten().tolist() == unknown
+    assert torch.equal(keypoints.jacobians[~known], torch.eye(2).expand(len(unknown), 2, 2))
+
+
+@pytest.mark.parametrize("pixels, enough", [(1.9, False), (2.1, True)])
+def test_a_limb_that_points_at_the_camera_has_no_direction(pixels, enough, rng):
     joints = person(rng)
-    joints[0, 7, 2] = 1  # the left elbow: no bone of the left arm has both of its ends
-    joints[0, 16, :2] = joints[0, 14, :2] + torch.tensor([0.0, 1 / SIZE[0]])  # a shin that points at the camera
-    keypoints, _, limbs = group_joints(joints, 10, SIZE, jacobian="limb")
-    assert (~limbs[0]).nonzero().flatten().tolist() == [3, 9]
-    assert torch.equal(keypoints.jacobians[~limbs], torch.eye(2).expand(2, 2, 2))
-    joints[0, :5, 0] = 0.1  # a face in profile: its joints on one line
-    assert not group_joints(joints, 10, SIZE, jacobian="lstsq")[2].any()
-    joints[..., 2] = 0
+    joints[0, 16, :2] = joints[0, 14, :2] + torch.tensor([0.0, 2 * pixels / (SIZE[0] - 1)])
+    assert group_joints(joints, 10, SIZE, jacobian="limb")[2][0, 9] == enough
+
+
+@pytest.mark.parametrize("flat, enough", [(0.05, False), (0.2, True)])
+def test_joints_almost_on_a_line_are_not_fitted(flat, enough, rng):
+    joints = person(rng)
+    middle = joints[0, :5, :2].mean(dim=0)
+    size = torch.linalg.svdvals(joints[0, :5, :2] - middle)
+    shape = torch.tensor(_STANDING)[:5]
+    shape = shape - shape.mean(dim=0)
+    joints[0, :5, :2] = middle + shape @ torch.diag(torch.tensor([flat, 1.0])) * size[0]
+    assert group_joints(joints, 10, SIZE, jacobian="lstsq")[2][0, 0] == enough
+
+
+def test_a_fit_needs_joints_that_spread_in_two_directions(rng):
+    hidden_arm = hidden(person(rng), 6, 8, 10)  # of the upper body one straight arm is left, of the legs one leg
+    assert group_joints(hidden(hidden_arm, 12, 14, 16), 3, SIZE, jacobian="lstsq")[2].tolist() == [[True, False, False]]
+    assert group_joints(hidden(person(rng), 0, 1, 2), 10, SIZE, jacobian="lstsq")[2].sum() == 0  # two ears
+
+
+def test_of_nobody_nothing_is_known_and_all_is_finite(rng):
     for jacobian in ("limb", "lstsq"):
-        nobody, seen, known = group_joints(joints, 10, SIZE, jacobian=jacobian)
+        nobody, seen, known = group_joints(hidden(person(rng), *range(17)), 10, SIZE, jacobian=jacobian)
         assert not seen.any() and not known.any() and all(t.isfinite().all() for t in nobody)
 
 
@@ -120,3 +163,5 @@ def test_a_limb_carries_what_is_on_it(rng):
 def test_other_numbers_of_parts_are_refused(rng):
     with pytest.raises(MatlibError, match="3, 6, 10 or 17 parts, not 5"):
         group_joints(person(rng), 5, SIZE)
+    with pytest.raises(ValueError, match="jacobian must be one of identity, limb, lstsq"):
+        group_joints(person(rng), 6, SIZE, jacobian="affine")
