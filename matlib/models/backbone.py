@@ -87,7 +87,7 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
     strided = [m for m in body.modules() if isinstance(m, (nn.Conv2d, *_POOLS)) and _stride(m) == 2]
     stages: dict[int, list[nn.Module]] = {}
     hooks = [m.register_forward_hook(lambda m, i, o: stages.setdefault(i[0].shape[-2], []).append(m)) for m in strided]
-    stride = 2 ** round(math.log2(256 / _probe(body).shape[-2]))
+    stride = _pixels_a_cell(256, _probe(body).shape[-2])
     for hook in hooks:
         hook.remove()
     for height in sorted(stages):
@@ -97,10 +97,15 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
             _remove_stride(module)
         stride //= 2
     height, width = _probe(body).shape[-2:]
-    if (height, width) != (256 // wanted, 128 // wanted):
+    if {_pixels_a_cell(256, height), _pixels_a_cell(128, width)} != {wanted}:
         raise MatlibError(f"model.output_stride {wanted} cannot be reached with {name} cut there: "
                           f"it makes {height} x {width} cells of 256 x 128 pixels")
     return wanted
+
+
+def _pixels_a_cell(pixels: int, cells: int) -> int:
+    """The nearest power of two: a layer without padding may take a cell off the border."""
+    return 2 ** round(math.log2(pixels / cells))
 
 
 def _stride(module: nn.Module) -> int:

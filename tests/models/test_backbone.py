@@ -20,6 +20,11 @@ def test_a_cell_is_as_many_pixels_as_asked(name, cut, stride, channels):
     assert trunk(images).shape == (2, channels, 128 // stride, 64 // stride)
 
 
+@pytest.mark.parametrize("stride, cells", [(8, (31, 15)), (16, (15, 7))])
+def test_a_network_without_padding_may_lack_cells_at_the_border(stride, cells):
+    assert Trunk("squeezenet1_1", "", stride, "none")(torch.zeros(1, 3, 256, 128)).shape[2:] == cells
+
+
 def test_at_its_own_stride_the_trunk_is_torchvisions_network(tmp_path):
     network = resnet18(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "resnet18.pth")
@@ -59,7 +64,7 @@ def test_the_bundled_weights_are_a_trained_networks():
     (("resnet18", "layer9", 16, "none"), "layer9"),
     (("resnet18", "", 3, "none"), "output_stride 3"),
     (("resnet18", "layer2", 32, "none"), "output_stride 32"),
-    (("squeezenet1_1", "", 16, "none"), "15 x 7 cells"),
+    (("vgg11", "", 8, "none"), "7 x 7 cells"),
     (("resnet18", "", 16, "/nowhere/w.pth"), "/nowhere/w.pth")])
 def test_what_cannot_be_built_is_said_in_one_sentence(arguments, said):
     with pytest.raises(MatlibError, match=said) as error:
