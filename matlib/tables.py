@@ -96,6 +96,14 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full")
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
+def show_differences(rows: Iterable[Row], frame: pd.DataFrame) -> Styler | None:
+    """``differences`` to the full model, shown with what their intervals hold; None where there are none."""
+    pairs = differences(rows, frame)
+    note = interval_note(training_deviation(frame, ["rank1", "mAP"]))
+    caption = f"less the full model, the same queries in pairs; in points, with {note}"
+    return show(pairs, caption) if len(pairs) else None
+
+
 def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
     """How far trainings that differ in their seed alone lie apart: for each column the standard deviation, pooled over
     the rows of one of ``experiments``; NaN where no row has two seeds."""

@@ -141,6 +141,9 @@ def test_differences_are_taken_query_by_query_over_all_seeds(tmp_path):
     assert len(result) == 1  # the third row has no results by query
     shown = result.iloc[0].tolist()
     assert shown[1:] == ["+25.0 (+25.0 to +25.0)", 3] and shown[0].startswith("-33.3 (-33.3")
+    table = tables.show_differences(TABLE_1, group)
+    assert table.data.equals(result) and "deviate by R-1 0.0, mAP 0.0" in table.caption
+    assert tables.show_differences(TABLE_1, group[group["name"] == "full"]) is None
 
 
 def test_an_interval_grows_with_the_deviation_between_trainings():

@@ -26,7 +26,7 @@ def draw_frames(axes: Axes, keypoints: Keypoints, size: tuple[int, int], radius:
         size: (height, width).
         radius: of the circle in the abstract frame.
     """
-    colours = part_colours(max(1, keypoints.positions.shape[1]))[1:]
+    colours = part_colours(keypoints.positions.shape[1])[1:]
     for position, jacobian, colour in zip(keypoints.positions[0], keypoints.jacobians[0], colours):
         outline = to_pixels(position + radius * _CIRCLE @ jacobian.T, size)
         axes.plot(*outline.T, color=colour, linewidth=1.4)

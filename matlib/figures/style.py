@@ -24,6 +24,6 @@ def setup() -> None:
 
 def part_colours(parts: int) -> np.ndarray:
     """(K + 1, 4): one colour a part, the same in all figures; part 0, the background, is transparent."""
-    colours = np.array(sns.color_palette("husl", parts))
+    colours = np.array(sns.color_palette("husl", parts)).reshape(parts, 3)
     order = np.argsort(np.arange(parts) * 7 % parts, kind="stable") if parts % 7 else np.arange(parts)
     return np.vstack([[0, 0, 0, 0], np.c_[colours[order], np.ones(parts)]])

@@ -41,7 +41,8 @@ class Trunk(nn.Module):
             cut = cut or _last_map(network)
             self.body = _cut_at(network, cut, name)
             self.start = _load(self.body, name, weights)
-            self.stride = _set_output_stride(self.body, output_stride, name)
+            _set_output_stride(self.body, output_stride, name)
+            self.stride = output_stride
             self.channels = _probe(self.body).shape[1]
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b channels h w"]:
@@ -82,7 +83,7 @@ def _cut_at(network: nn.Module, cut: str, name: str) -> nn.Module:
         raise MatlibError(f"{name} has no node {cut!r} to cut at; its stages are {children}") from None
 
 
-def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
+def _set_output_stride(body: nn.Module, wanted: int, name: str) -> None:
     """Set the strides of the last down-sampling stages to 1; a stage is all strided modules with one input size."""
     strided = [m for m in body.modules() if isinstance(m, (nn.Conv2d, *_POOLS)) and _stride(m) == 2]
     stages: dict[int, list[nn.Module]] = {}
@@ -100,7 +101,6 @@ def _set_output_stride(body: nn.Module, wanted: int, name: str) -> int:
     if {_pixels_a_cell(256, height), _pixels_a_cell(128, width)} != {wanted}:
         raise MatlibError(f"model.output_stride {wanted} cannot be reached with {name} cut there: "
                           f"it makes {height} x {width} cells of 256 x 128 pixels")
-    return wanted
 
 
 def _pixels_a_cell(pixels: int, cells: int) -> int:

@@ -40,7 +40,7 @@ _SHORTEST = 2.0  # pixels: a shorter limb has no direction
 _STANDING = ((0, -.75), (.04, -.79), (-.04, -.79), (.08, -.76), (-.08, -.76), (.2, -.55), (-.2, -.55), (.26, -.25),
              (-.26, -.25), (.28, .02), (-.28, .02), (.12, 0), (-.12, 0), (.13, .42), (-.13, .42), (.13, .8), (-.13, .8))
 _FLATTEST = 0.1  # of a part's joints, spread across over along: on a line, a fit says nothing across
-_HOW = ("identity", "limb", "lstsq")
+_JACOBIANS = ("identity", "limb", "lstsq")
 
 
 @full_precision
@@ -49,8 +49,9 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[
                  ) -> tuple[Keypoints, Bool[Tensor, "b k"], Bool[Tensor, "b k"]]:
     """The keypoints of the parts, which of them are seen, and of which the Jacobian is known.
 
-    A keypoint is the mean of its joints that are seen. Jacobians that are not known (a limb that is very short, or not
-    seen whole; fewer than three joints for a fit, or almost on a line) are the identity.
+    A keypoint is the mean of its joints that are seen. Jacobians that are not known are the identity: all of
+    ``identity``; of a limb that is very short, or not seen whole; of fewer than three joints for a fit, or joints
+    almost on a line.
 
     Args:
         joints: (x, y, v) in the corner-aligned frame of the image; v = 2 is visible, all else counts as not detected.
@@ -63,22 +64,21 @@ def group_joints(joints: Float[Tensor, "b 17 3"], parts: int, image_size: tuple[
         MatlibError: for another K.
         ValueError: for another kind of Jacobian.
     """
-    check_choice("jacobian", jacobian, _HOW)
+    check_choice("jacobian", jacobian, _JACOBIANS)
     if parts not in JOINT_GROUPS:
         raise MatlibError(f"external keypoints can be grouped to K = 3, 6, 10 or 17 parts, not {parts}")
     member = _membership(JOINT_GROUPS[parts]).to(joints)
     places, detected = joints[..., :2], joints[..., 2] == 2
     positions, count = _means(places, detected, member)
     identity = torch.eye(2, dtype=joints.dtype, device=joints.device).expand(*positions.shape[:2], 2, 2)
-    jacobians, oriented = identity, torch.ones_like(count, dtype=torch.bool)
+    jacobians, known = identity, torch.zeros_like(count, dtype=torch.bool)
     if jacobian == "limb":
-        jacobians, oriented = _limb_jacobians(places, detected, member, image_size)
+        jacobians, known = _limb_jacobians(places, detected, member, image_size)
     elif jacobian == "lstsq":
-        jacobians, oriented = _fitted_jacobians(places, detected, member)
+        jacobians, known = _fitted_jacobians(places, detected, member)
     a = torch.tensor(scale, dtype=joints.dtype, device=joints.device)
-    if jacobian != "identity":
-        jacobians = torch.where(oriented[..., None, None], jacobians / a[:, None], identity)
-    return Keypoints((positions + 1) / a - 1, jacobians), count > 0, oriented
+    jacobians = torch.where(known[..., None, None], jacobians / a[:, None], identity)
+    return Keypoints((positions + 1) / a - 1, jacobians), count > 0, known
 
 
 def _membership(groups: tuple[tuple[int, ...], ...]) -> Float[Tensor, "groups 17"]:

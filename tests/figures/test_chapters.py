@@ -52,6 +52,12 @@ def test_a_jacobian_is_drawn_as_what_it_makes_of_a_circle():
     assert np.ptp(outline[:, 0]) == pytest.approx(2 * np.ptp(outline[:, 1]), rel=0.01) == pytest.approx(20, rel=0.02)
 
 
+def test_of_no_keypoints_no_frame_is_drawn():
+    figure, axes = figures.plt.subplots()
+    keypoints.draw_frames(axes, Keypoints(torch.zeros(1, 0, 2), torch.zeros(1, 0, 2, 2)), (11, 11), radius=0.1)
+    assert not axes.lines
+
+
 def test_arrows_go_from_the_reference_to_the_source():
     maps = torch.zeros(2, 33, 17)
     maps[1] = 1
