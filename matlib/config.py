@@ -126,7 +126,7 @@ class TrainConfig:
     clip: float = 5.0  # gradient norm; not in the paper; 0 is none
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     channels_last: bool = True  # memory format of the convolutions; off, a laptop step takes 1.2 times the CPU time
-    compile: Literal["no", "inductor", "eager"] = "no"  # torch.compile of trunk and encoder; inductor: minutes to start
+    compile: Literal["no", "inductor", "eager"] = "no"  # torch.compile; inductor: minutes to start, slower on CPUs
 
 
 @dataclass(frozen=True)

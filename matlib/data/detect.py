@@ -66,6 +66,9 @@ def load_detector(weights: Path | None = None) -> nn.Module:
         detector.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError):
         raise MatlibError(f"{weights} holds the weights of another network than {DETECTOR}") from None
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 0.0  # the published weights were trained so, and torchvision sets it where it loads them
     return detector.eval()
 
 

@@ -94,6 +94,34 @@ def test_weights_that_cannot_be_had_are_one_sentence(dataset, tmp_path, monkeypa
         assert words in run(tmp_path, monkeypatch, capsys, "--weights", str(tmp_path / name))
 
 
+def published_like() -> dict[str, torch.Tensor]:
+    """Weights as torchvision publishes them: batch normalisations are frozen, and some channels hardly vary."""
+    torch.manual_seed(0)
+    state = detect.keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None).state_dict()
+    state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    for name, tensor in state.items():
+        if name.endswith("running_var"):
+            tensor.uniform_(1e-5, 2.0)
+    return state
+
+
+def test_the_detector_is_torchvisions_own_with_its_weights(tmp_path, monkeypatch):
+    """As torchvision builds it when it loads its published weights; here others in their place."""
+    state = published_like()
+    torch.save(state, tmp_path / "weights.pth")
+    monkeypatch.setattr(detect, "SIDES", (32, 64))
+    monkeypatch.setattr(detect.KeypointRCNN_ResNet50_FPN_Weights, "get_state_dict", lambda *args, **named: state)
+    theirs = detect.keypointrcnn_resnet50_fpn(weights="DEFAULT", min_size=32, max_size=64).eval()
+    image = torch.rand(1, 3, 64, 32)
+    for ours in (detect.load_detector(tmp_path / "weights.pth"), detect.load_detector()):
+        with torch.no_grad():
+            maps, expected = ours.backbone(image), theirs.backbone(image)
+        for level in expected:
+            torch.testing.assert_close(maps[level], expected[level])
+        assert ours.state_dict().keys() >= theirs.state_dict().keys()
+        assert all(torch.equal(ours.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
 def test_torchvisions_detector_gives_what_is_read(monkeypatch):
     """The network itself, with random weights, on one image: nobody is found, or joints inside the image."""
     torch.manual_seed(0)
