@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
@@ -84,8 +85,7 @@ def trade(frame: pd.DataFrame, scores: Sequence[str], metric: str = "rank1", tit
     for ax, score in zip(axes[0], scores):
         sns.scatterplot(frame, x=metric, y=score, hue="row", style="row", ax=ax, s=60, legend=ax is axes[0][-1])
         ax.set(xlabel=title, ylabel=f"{score}, %")
-    if axes[0][-1].get_legend() is not None:
-        sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1, 1), title=None)
+    _legend_above(figure, axes[0][-1])
     return figure
 
 
@@ -119,7 +119,13 @@ def by_amount(frame: pd.DataFrame, amount: str, scores: Sequence[str]) -> Figure
         ax.minorticks_off()
     for ax in grid.flat[len(scores):]:
         ax.set_axis_off()
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    grid[0][0].get_legend().remove()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)
+    _legend_above(figure, grid[0][0])
     return figure
+
+
+def _legend_above(figure: Figure, axes: Axes) -> None:
+    """The legend of one panel, if it has one, over all of them."""
+    if (own := axes.get_legend()) is not None:
+        handles, labels = axes.get_legend_handles_labels()
+        own.remove()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)

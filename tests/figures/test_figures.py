@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -24,7 +25,17 @@ def test_a_keypoint_on_a_cell_is_drawn_on_the_pixel_that_the_cell_looks_at(cell)
     np.testing.assert_allclose(axes.collections[0].get_offsets()[0], (stride * cell[0], stride * cell[1]), atol=1e-4)
 
 
-@pytest.mark.parametrize("parts", [3, 6, 7, 10, 14, 17])
+def test_runs_of_several_panels_have_one_legend_that_takes_room_from_none():
+    frame = pd.DataFrame({"row": ["a", "b"], "name": ["a", "b"], "steps": [1, 2], "rank1": [1.0, 2.0],
+                          "NMI": [3.0, np.nan], "flow error": [4.0, 5.0]})
+    scores = ["NMI", "flow error"]
+    for figure in (figures.trade(frame, scores), figures.by_amount(frame, "steps", scores)):
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a", "b"]
+        assert all(axes.get_legend() is None for axes in figure.axes)
+        figures.plt.close(figure)
+
+
+@pytest.mark.parametrize("parts", [0, 3, 6, 7, 10, 14, 17])
 def test_every_part_has_a_colour_of_its_own_and_the_background_none(parts):
     colours = figures.part_colours(parts)
     assert colours.shape == (parts + 1, 4) and colours[0, 3] == 0 and (colours[1:, 3] == 1).all()
