@@ -70,7 +70,7 @@ def _draw_parts(axes: Sequence[Axes], model: nn.Module, images: torch.Tensor, si
     output = model.eval()(images)
     if output.part_maps is None:
         return
-    scale = scale_of(model, output, size)
+    scale = scale_of(model, output)
     for ax, maps in zip(axes, output.part_maps):
         ax.imshow(part_picture(maps, size, scale) * (1, 1, 1, 0.5))
 

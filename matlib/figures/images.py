@@ -97,6 +97,9 @@ def part_picture(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tup
     return part_colours(len(maps) - 1)[upsample(maps[None], size, scale)[0].argmax(0).numpy()]
 
 
-def scale_of(model: nn.Module, output: MATOutput, size: tuple[int, int]) -> tuple[float, float]:
-    """How far the feature map reaches over the image (see ``geometry.receptive_field_scale``)."""
-    return receptive_field_scale(size, tuple(output.features.shape[-2:]), model.trunk.stride)
+def scale_of(model: nn.Module, output: MATOutput) -> tuple[float, float]:
+    """How far the feature map reaches over the image (see ``geometry.receptive_field_scale``).
+
+    A share of the image that the model was given, and so the same at every size that it is drawn at.
+    """
+    return receptive_field_scale(output.image_size, tuple(output.features.shape[-2:]), model.trunk.stride)

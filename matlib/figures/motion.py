@@ -23,8 +23,8 @@ def true_flow(reference: Sample, source: Sample) -> tuple[Float[Tensor, "1 h w 2
 
 def learned_flow(model: nn.Module, output: MATOutput, reference: int, source: int, size: tuple[int, int]
                  ) -> tuple[Float[Tensor, "1 h w 2"], Float[Tensor, "parts h w"]]:
-    """The flow that the model sees between two images of its batch, and the part maps, at the images' size."""
-    scale = scale_of(model, output, size)
+    """The flow that the model sees between two images of its batch, and the part maps, drawn at ``size``."""
+    scale = scale_of(model, output)
     keypoints = to_image_frame(output.keypoints, scale)
     maps = upsample(output.part_maps[[reference]], size, scale)[0]
     one, other = (Keypoints(*(t[[i]] for t in keypoints)) for i in (reference, source))

@@ -26,7 +26,7 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
     images, shown = load_images(samples, config)
     output = model.eval()(images)
     size = (config.height, config.width)
-    scale = scale_of(model, output, size)
+    scale = scale_of(model, output)
     truth = [true_part_picture(sample) for sample in samples] if is_rendered(samples) else None
     titles = ["image", "keypoints", "parts", "parts over image"] + (["true parts"] if truth else [])
     figure_size = (1.15 * len(titles), 2.25 * len(samples))
@@ -49,7 +49,7 @@ def figure3(model: nn.Module, config: DataConfig, people: Sequence[Sequence[Samp
     images, shown = load_images(samples, config)
     output = model.eval()(images)
     size = (config.height, config.width)
-    scale = scale_of(model, output, size)
+    scale = scale_of(model, output)
     pictures = iter([over(image, part_picture(maps, size, scale)) for image, maps in zip(shown, output.part_maps)])
     rendered = is_rendered(samples)
     rows = [[p for sample in person for p in [next(pictures)] + ([true_part_picture(sample)] if rendered else [])]

@@ -58,7 +58,8 @@ class MAT(nn.Module):
             global_feature=global_feature, global_logits=global_logits, features=features,
             descriptor=describe(self.config, [global_feature, part_features], [global_after, parts_after]),
             part_features=part_features, part_logits=part_logits, part_maps=part_maps,
-            visibility=part_visibility(part_maps, self.config.visibility), keypoints=keypoints, heatmaps=heatmaps)
+            visibility=part_visibility(part_maps, self.config.visibility), keypoints=keypoints, heatmaps=heatmaps,
+            image_size=tuple(images.shape[-2:]))
 
     def locate(self, images: Float[Tensor, "b 3 height width"]) -> Keypoints:
         """The keypoints alone: what the second pass of the equivariance loss needs."""

@@ -24,6 +24,7 @@ class MATOutput:
     visibility: Float[Tensor, "b k"] | None = None  # in [0, 1]; None where distances are not to be weighted by it
     keypoints: Keypoints | None = None  # in corner-aligned coordinates of the feature map
     heatmaps: Float[Tensor, "b k h w"] | None = None
+    image_size: tuple[int, int] | None = None  # (height, width) of the images that the maps are of
 
 
 def describe(config: ModelConfig, before: list[Tensor], after: list[Tensor]) -> Float[Tensor, "b e"]:
