@@ -8,6 +8,7 @@ more: torch, torchvision, accelerate, numpy, pillow, scipy, tqdm, filelock, jaxt
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -18,12 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from matlib.ablations import CONTROLS, TABLE_1  # noqa: E402
+from matlib.ablations import ROWS  # noqa: E402
 from matlib.config import profile  # noqa: E402
 from matlib.errors import MatlibError, command_line  # noqa: E402
 
 FIRST = ("full", "baseline", "identity_only", "robust", "guards_only")
-ROWS = [*FIRST, *(row.name for row in (*TABLE_1, *CONTROLS) if row.name not in FIRST)]
+ORDER = [*FIRST, *(name for name in ROWS if name not in FIRST)]
 
 
 def schedule(name: str, epochs: int | None) -> Iterator[str]:
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True, help="after which everything is stopped")
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--preset", default="large", help="size of the rendered set; default large")
-    parser.add_argument("--rows", nargs="+", default=ROWS, metavar="ROW", help=f"default {' '.join(ROWS)}")
+    parser.add_argument("--rows", nargs="+", default=ORDER, metavar="ROW", help=f"default {' '.join(ORDER)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; default 1")
     parser.add_argument("--epochs", type=int, help="default the profile's")
@@ -79,7 +80,7 @@ def main() -> None:
     if unknown or options.minutes <= 0 or options.jobs < 1:
         raise MatlibError(f"rows are {', '.join(ROWS)}, minutes and jobs are positive; got {unknown or 'less'}")
     end = time.monotonic() + 60 * options.minutes
-    options.root = (options.root or ROOT / "data" / options.preset).resolve()
+    options.root = Path(os.path.relpath(options.root or ROOT / "data" / options.preset, ROOT))
     options.out = options.out.resolve()
     render(options.preset, options.root)
     with ThreadPoolExecutor(options.jobs) as pool:
