@@ -1,9 +1,54 @@
-"""What several processes must share so that they train the same model as one would: the batch and its statistics."""
+"""What several processes must share so that they train the same model as one would: the batch and its statistics.
+
+And how those of one machine find each other: in a file of the user's own, over the loopback interface. The store that
+torch's launcher opens listens on all addresses, asks for no secret, and unpickles what it is given.
+"""
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing as mp
 from jaxtyping import Shaped
 from torch import Tensor, nn
+
+from matlib.errors import MatlibError, command_line
+
+
+def in_processes(count: int, work: Callable[..., object], *arguments: object) -> None:
+    """``work`` in this process, or in ``count`` new ones that together are a process group.
+
+    If one of several fails, it says why, and all end with its exit status. Raises MatlibError for a count below 1, and
+    for more processes than GPUs where there are GPUs.
+    """
+    if count < 1 or count > (torch.cuda.device_count() or count):
+        raise MatlibError(f"--processes is 1 or more, and at most one a GPU; got {count}")
+    if count == 1:
+        work(*arguments)
+        return
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            mp.spawn(_member, (count, Path(folder, "store").as_uri(), work, arguments), nprocs=count)
+        except mp.ProcessExitedException as error:
+            sys.exit(error.exit_code if error.exit_code > 0 else 1)
+
+
+def _member(rank: int, count: int, store: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR="127.0.0.1")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, init_method=store, rank=rank, world_size=count)
+    command_line(lambda: work(*arguments))
 
 
 def rank() -> int:

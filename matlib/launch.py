@@ -17,9 +17,8 @@ from matlib.records import read_record
 def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]:
     """The command that trains this configuration, with every setting of its sections written out."""
     settings = [f"{name}={value}" for name, value in flatten(config.to_dict()) if "." in name]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-            "-m", "matlib.training", "--row", config.name, "--profile", config.profile, "--seed", str(config.seed),
-            "--out", str(out), "--set", *settings]
+    return [sys.executable, "-m", "matlib.training", "--processes", str(processes), "--row", config.name,
+            "--profile", config.profile, "--seed", str(config.seed), "--out", str(out), "--set", *settings]
 
 
 def run(config: RunConfig, out: Path | str, processes: int = 1) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def _lines(arguments: list[str]) -> Iterator[str]:
     try:
         for line in process.stdout:
             line = line.rstrip()
-            if "error:" in line.lower() and "ChildFailedError" not in line:
+            if "error:" in line.lower():
                 error = line.removeprefix("error: ")
             yield line
     finally:

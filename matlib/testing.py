@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("--dataset", required=True, help="name of the data set, as partial_reid")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="its options, as query=occluded")
+    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
+                        help="its options, as query=occluded")
     arguments = parser.parse_args()
     record = evaluate_run(arguments.run, arguments.dataset, arguments.root, **parse_options(arguments.set))
     (name, metrics), = record["metrics"].items()

@@ -1,13 +1,15 @@
-r"""Section 4.2: the training loop, on one process or many, through Accelerate.
+"""Section 4.2: the training loop, on one process or many, through Accelerate.
 
-    python -m torch.distributed.run --standalone --nproc-per-node N \
-        -m matlib.training --profile paper --row full --out DIR
-    accelerate launch --multi_gpu -m matlib.training ...
+    python -m matlib.training --profile paper --row full --out DIR
+    python -m matlib.training --processes N ...
 
-``python -m matlib.training ...`` alone is the same on one process. A run that was stopped goes on from its last
-finished epoch, with the result it would have had: the batches, augmentations, splines and dropout of an epoch depend on
-the seed and the epoch alone. Several processes share one global batch, its triplets and its batch statistics, and so
-train the model that one process would.
+The processes of one machine meet in a file, and nothing listens for other machines. Under ``torch.distributed.run`` or
+``accelerate launch`` it runs too, on several machines; their store listens on all addresses and trusts whoever comes:
+keep that to a network of your own.
+
+A run that was stopped goes on from its last finished epoch, with the result it would have had: the batches,
+augmentations, splines and dropout of an epoch depend on the seed and the epoch alone. Several processes share one
+global batch, its triplets and its batch statistics, and so train the model that one process would.
 """
 
 import argparse
@@ -43,7 +45,7 @@ from matlib.data import (
 from matlib.data.joints import JointSource
 from matlib.data.options import title
 from matlib.diagnostics import collapses, diagnose, gradient_norms
-from matlib.distributed import synchronise_batch_norm
+from matlib.distributed import in_processes, synchronise_batch_norm
 from matlib.earlier import RESUME, check_same
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import evaluate_model
@@ -286,7 +288,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
+def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path, int]:
+    """What to train, into which folder, and in how many processes."""
     parser = argparse.ArgumentParser(prog="python -m matlib.training",
                                      description="Train one model; see matlib/config.py.")
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
@@ -294,7 +297,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
     parser.add_argument("--dataset", help="name of the data set; default the profile's")
     parser.add_argument("--root", help="folder that holds the data sets; default data")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+    parser.add_argument("--processes", type=int, default=1, help="of this machine, one a GPU; default 1")
+    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                         help="other settings, as model.parts=6, "
                              "and options of the set, as data.options.validation=false")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
@@ -306,11 +310,13 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path]:
         if not equals:
             raise MatlibError(f"--set takes NAME=VALUE, as model.parts=6; got {setting!r}")
         changes[name] = value
-    return row_config(arguments.row, arguments.profile, arguments.seed, changes), arguments.out
+    config = row_config(arguments.row, arguments.profile, arguments.seed, changes)
+    return config, arguments.out, arguments.processes
 
 
 def main() -> None:
-    train(*parse_arguments())
+    config, out, processes = parse_arguments()
+    in_processes(processes, train, config, out)
 
 
 if __name__ == "__main__":

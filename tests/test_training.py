@@ -15,6 +15,8 @@ import pytest
 import torch
 from builders import write_annyville
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from matlib import checkpoints, records, tables, testing, training
@@ -171,19 +173,18 @@ def test_colours_are_learnt(root, tmp_path):
     assert record["history"][-1]["losses"]["total"] < record["history"][0]["losses"]["total"]
 
 
-def _torchrun(processes: int, root: Path, out: Path, *settings: str) -> None:
+def _train_apart(processes: int, root: Path, out: Path, *settings: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m",
-         "matlib.training", "--profile", "smoke", "--row", "full", "--dataset", "market1501", "--root", str(root),
-         "--out", str(out), "--set", "train.epochs=1", "model.dropout=0", "train.optimizer=sgd", "train.lr=0.01",
-         *settings],
+        [sys.executable, "-m", "matlib.training", "--processes", str(processes), "--profile", "smoke",
+         "--row", "full", "--dataset", "market1501", "--root", str(root), "--out", str(out), "--set", "train.epochs=1",
+         "model.dropout=0", "--set", "train.optimizer=sgd", "train.lr=0.01", *settings],
         check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
 
 
 def test_two_processes_train_the_model_of_one(root, tmp_path):
     """Batch statistics, triplets, splines and augmentations are those of the global batch, whoever computes them."""
     for processes in (1, 2):  # the profile's larger weight magnifies rounding: another memory layout moves one as far
-        _torchrun(processes, root, tmp_path / str(processes), "loss.consistency=5")
+        _train_apart(processes, root, tmp_path / str(processes), "loss.consistency=5")
     one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
     torch.manual_seed(0)
     start = checkpoints.build_model(config(root).model, IDENTITIES).state_dict()
@@ -192,6 +193,14 @@ def test_two_processes_train_the_model_of_one(root, tmp_path):
     # Of the way that each tensor went. Without shared batch statistics the median is above 1.
     assert statistics.median(apart.values()) < 0.01 and max(apart.values()) < 0.2
     assert records.read_record(tmp_path / "2")["run"]["processes"] == 2
+
+
+@given(st.lists(st.sets(st.sampled_from(["model.parts=5", "train.epochs=1", "data.pad=3", "data.options.a=7"]))))
+def test_repeated_options_add_up(groups):
+    line = [word for group in groups for word in ("--set", *sorted(group))]
+    changes = dict(setting.split("=") for group in groups for setting in group)
+    config, _, _ = training.parse_arguments(["--profile", "smoke", "--out", "run", *line])
+    assert config == profile("smoke").change(changes)
 
 
 def test_from_a_notebook_it_is_the_same_run(root, finished, tmp_path, capsys):

@@ -56,7 +56,7 @@ def main() -> None:
         "--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data"
     )
     parser.add_argument(
-        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="its options, as query=occluded"
+        "--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE", help="its options, as query=occluded"
     )
     parser.add_argument("--images", action="store_true", help="read every image, to find damaged ones")
     arguments = parser.parse_args()

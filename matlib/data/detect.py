@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m matlib.data.detect", description="Find people's joints in a set.")
     parser.add_argument("--dataset", required=True, help=f"one of {', '.join(dataset_names())}")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of the data sets; default data")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                         help="options of the set, as query=occluded")
     parser.add_argument("--weights", type=Path, help="file of the detector's weights; default torchvision's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default cuda")
