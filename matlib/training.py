@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
-from matlib.config import RunConfig, TrainConfig, profile_names
+from matlib.config import DataConfig, RunConfig, TrainConfig, profile_names
 from matlib.data import (
     Augmentation,
     IdentitySampler,
@@ -49,6 +49,7 @@ from matlib.distributed import in_processes, synchronise_batch_norm
 from matlib.earlier import RESUME, check_same
 from matlib.errors import MatlibError, command_line
 from matlib.evaluation import evaluate_model
+from matlib.evaluation.labels import checked_labels, has_match, why_unmatched
 from matlib.folders import alone
 from matlib.models import build_model
 from matlib.objective import Objective
@@ -60,8 +61,9 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     """Train one model, evaluate it on its data set's queries, and write checkpoint and record into ``out``.
 
     Returns the record. A finished run of the same configuration in ``out`` is returned as it is; an unfinished one goes
-    on. Raises MatlibError where ``out`` holds a run of another configuration or other images, or the data cannot be
-    read.
+    on. A set without a test is trained on, and its record has no metrics. Raises MatlibError where ``out`` holds a run
+    of another configuration or other images, the data cannot be read or tested on, or this machine or its environment
+    would train something else than the configuration says; all of that before the first epoch.
     """
     out = Path(out)
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
@@ -72,6 +74,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     if (out / records.RECORD).exists():
         logger.info("%s: finished before, record in %s", config.name, out)
         return records.read_record(out)
+    _check_machine(config.train)
     # Without motion losses nothing reaches the keypoint branch, which data-parallel wrappers must be told.
     unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
@@ -93,6 +96,7 @@ class _Run:
         self.config, self.data, self.accelerator, self.out = config, data, accelerator, out
         torch.manual_seed(config.seed)
         model = build_model(config.model, data.num_train_identities)
+        _check_test(data, model.truth, config.data)
         external = config.model.architecture == "mat" and config.model.keypoints == "external"
         self.joints = joint_source(config.data.joints, data, config.seed) if external else None
         self.images, self.sampler, self.loader = _batches(config, data, model.truth, self.joints, accelerator)
@@ -161,25 +165,27 @@ class _Run:
         return {name: value.detach() for name, value in terms.items()}, output, float(norm)
 
     def finish(self) -> dict[str, Any]:
-        """Evaluate, and write the checkpoint and then the record; the state to resume from goes last."""
+        """Write the checkpoint, evaluate, and write the record; the state to resume from goes last."""
+        if self.accelerator.is_main_process:
+            checkpoints.save(self.out / checkpoints.CHECKPOINT, self._model_state())
         started = time.perf_counter()
-        metrics = evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
         name = title(self.data.name, self.config.data.options)
+        metrics = {name: evaluate_model(self.model, self.data, self.config.data, self.accelerator.device)
+                   } if self.data.query else {}
         record = {
             "config": self.config.to_dict(),
             "data": {"name": name, "fingerprint": fingerprint(self.data), "images": len(self.data.train)}
             | ({"joints": self.joints.origin} if self.joints else {}),
-            "metrics": {name: metrics}, "history": self.history,
+            "metrics": metrics, "history": self.history,
             "seconds": {"training": sum(e["seconds"] for e in self.history),
                         "evaluation": time.perf_counter() - started},
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "run": records.provenance(self.accelerator.num_processes, self.accelerator.device)}
         if self.accelerator.is_main_process:
-            checkpoints.save(self.out / checkpoints.CHECKPOINT, self._model_state())
             records.write_record(self.out, record)
             (self.out / RESUME).unlink(missing_ok=True)
-            logger.info("%s: rank-1 %.1f, mAP %.1f; record in %s", self.config.name, 100 * metrics["rank1"],
-                        100 * metrics["mAP"], self.out / records.RECORD)
+            found = "".join(f"rank-1 {100 * m['rank1']:.1f}, mAP {100 * m['mAP']:.1f}; " for m in metrics.values())
+            logger.info("%s: %srecord in %s", self.config.name, found, self.out / records.RECORD)
         self.accelerator.wait_for_everyone()
         return record
 
@@ -225,6 +231,38 @@ class _Run:
         for what in now.keys() - before.keys():
             logger.warning("%s, seed %d, epoch %d: %s",
                            self.config.name, self.config.seed, len(self.history), now[what])
+
+
+#: Of Accelerate's settings in the environment, those that change no result.
+_HARMLESS = {"ACCELERATE_CPU_AFFINITY", "ACCELERATE_DEBUG_MODE", "ACCELERATE_LOG_LEVEL"}
+#: What ``accelerate launch`` gives to those that are not asked for.
+_NOTHING = {"", "no", "false", "0", "default"}
+
+
+def _check_machine(config: TrainConfig) -> None:
+    """Raises MatlibError where the training would be another one than its record says."""
+    if config.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise MatlibError("train.mixed_precision=fp16 needs a GPU, and torch sees none here; set it to bf16 or no")
+    for name, value in os.environ.items():
+        nothing = _NOTHING | ({"1"} if name == "ACCELERATE_GRADIENT_ACCUMULATION_STEPS" else set())
+        if name.startswith("ACCELERATE_") and name not in _HARMLESS and value.lower() not in nothing:
+            raise MatlibError(f"{name}={value} in the environment would change the training, and no record would say "
+                              "so; unset it, and give matlib's own settings with --set")
+
+
+def _check_test(data: ReIDDataset, truth: tuple[str, ...], config: DataConfig) -> None:
+    """Read all that the test will need. Raises MatlibError where that cannot be evaluated."""
+    if not data.query and not data.gallery:
+        logger.warning("%s has no query and gallery images: it is trained on and not tested", data.name)
+        return
+    sides = data.query, data.gallery
+    labels = checked_labels(*([sample.identity for sample in side] for side in sides),
+                            *([sample.camera for sample in side] for side in sides))
+    if not has_match(labels).any():
+        raise MatlibError(f"{data.name} cannot be tested: {why_unmatched(labels)}")
+    images = ImageDataset((*data.query, *data.gallery), (config.height, config.width), truth=truth)
+    for _ in DataLoader(images, batch_size=64, num_workers=config.workers, generator=torch.Generator()):
+        pass
 
 
 def lay_out(model: nn.Module, config: TrainConfig) -> nn.Module:

@@ -1,5 +1,6 @@
 """Training: a run that goes on is the run that never stopped, two processes are one, and nothing finished is lost."""
 
+import dataclasses
 import errno
 import json
 import logging
@@ -259,6 +260,89 @@ def test_a_full_disk_loses_nothing_that_was_finished(root, tmp_path, monkeypatch
     assert not (tmp_path / records.RECORD).exists() and not list(tmp_path.glob(".*part"))
     monkeypatch.setattr(training._Run, "epoch", None)  # nothing may be trained again
     assert training.train(config(root), tmp_path)["metrics"]
+
+
+def _copy(root: Path, target: Path, keep=lambda path: True, rename=lambda name: name) -> Path:
+    """The set with some of its images, under other names."""
+    for path in filter(keep, root.rglob("*.jpg")):
+        place = target / path.parent.relative_to(root) / rename(path.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    return target
+
+
+def _damaged(root: Path, target: Path, side: str) -> Path:
+    file = next((_copy(root, target) / "market1501" / side).iterdir())
+    file.write_bytes(file.read_bytes()[:300])
+    return target
+
+
+@pytest.mark.parametrize("break_it, said", [
+    (lambda root, to: _copy(root, to, lambda path: "query" not in str(path) or "_c1" in path.name,
+                            lambda name: name.replace("_c2", "_c1").replace("_0000", "_0100" if "_c2" in name
+                                                                            else "_0000")), "own camera"),
+    (lambda root, to: _copy(root, to, lambda path: (path.parent.name, path.name[:4] < "0010") not in (
+        ("query", False), ("bounding_box_test", True))), "not one identity of the queries is in the gallery"),
+    (lambda root, to: _damaged(root, to, "query"), "cannot be read as an image"),
+    (lambda root, to: _damaged(root, to, "bounding_box_test"), "cannot be read as an image"),
+])
+def test_a_test_that_would_fail_at_the_end_is_refused_before_the_first_epoch(root, tmp_path, monkeypatch, break_it,
+                                                                             said):
+    monkeypatch.setattr(training._Run, "epoch", None)  # nothing may be trained
+    with pytest.raises(MatlibError, match=said):
+        training.train(config(break_it(root, tmp_path / "data")), tmp_path / "run")
+
+
+@pytest.mark.parametrize("side", ["query", "gallery"])
+def test_half_a_test_is_refused_before_the_first_epoch(root, side):
+    data = dataclasses.replace(training.load_dataset("market1501", root), **{side: ()})
+    with pytest.raises(MatlibError, match=f"the {side} side is empty"):
+        training._check_test(data, (), config(root).data)
+
+
+def test_a_set_without_a_test_trains_and_says_so(root, tmp_path, caplog):
+    _copy(root / "market1501" / "bounding_box_train", tmp_path / "mine" / "train",
+          rename=lambda name: name.replace("_c", "/c"))
+    one = config(root, "baseline", **{"train.epochs": 1}).change({
+        "data.dataset": "folder", "data.root": str(tmp_path / "mine")})
+    record = training.train(one, tmp_path / "run")
+    assert record["metrics"] == {} and "trained on and not tested" in caplog.text
+    assert records.read_record(tmp_path / "run") == record and weights(tmp_path / "run")
+    assert tables.load_records([tmp_path / "run"]).empty
+
+
+def test_the_weights_are_kept_when_the_test_fails(root, tmp_path, monkeypatch):
+    def fail(*_):
+        raise MatlibError("no room")
+
+    monkeypatch.setattr(training, "evaluate_model", fail)
+    with pytest.raises(MatlibError, match="no room"):
+        training.train(config(root, "baseline", **{"train.epochs": 1}), tmp_path)
+    assert weights(tmp_path) and not (tmp_path / records.RECORD).exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes it")
+def test_fp16_without_a_gpu_is_refused(root, tmp_path):
+    with pytest.raises(MatlibError, match="fp16 needs a GPU"):
+        training.train(config(root, **{"train.mixed_precision": "fp16"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name, value", [
+    ("GRADIENT_ACCUMULATION_STEPS", "4"), ("USE_FSDP", "true"), ("USE_DEEPSPEED", "true"), ("USE_MEGATRON_LM", "true"),
+    ("DYNAMO_BACKEND", "INDUCTOR"), ("SPLIT_BATCHES", "true"), ("MIXED_PRECISION", "fp16"), ("USE_FSDP", "1")])
+def test_nothing_of_the_environment_changes_a_training_unrecorded(root, tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(f"ACCELERATE_{name}", value)
+    with pytest.raises(MatlibError, match=f"ACCELERATE_{name}={value} in the environment"):
+        training.train(config(root), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_its_launcher_always_sets_is_no_change(monkeypatch):
+    for name, value in {"MIXED_PRECISION": "no", "GRADIENT_ACCUMULATION_STEPS": "1", "DYNAMO_BACKEND": "NO",
+                        "DYNAMO_MODE": "default", "DYNAMO_USE_FULLGRAPH": "False", "USE_CPU": "False"}.items():
+        monkeypatch.setenv(f"ACCELERATE_{name}", value)
+    training._check_machine(profile("smoke").train)
 
 
 def test_queries_whose_identity_the_gallery_lacks_are_counted(root, tmp_path, caplog):
