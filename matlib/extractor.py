@@ -32,12 +32,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
 from matlib.checkpoints import load_model
 from matlib.data.folders import IMAGE_SUFFIXES
-from matlib.data.images import read_image
+from matlib.data.images import read_image, rgb_of
 from matlib.data.transforms import normalise_image, resize_image
 from matlib.errors import MatlibError, command_line
 from matlib.export import export_onnx
@@ -143,12 +142,12 @@ class Extractor:
         """The L2-normalised descriptors, on the CPU, in the order given; a single picture gives one row.
 
         A picture is a file's path, a PIL image of any mode, or RGB values: an array (h, w, 3) or a tensor (3, h, w), 0
-        to 255 as uint8 or 0 to 1 as floating-point numbers; an array (h, w) is grey. A batch (n, h, w, 3) or
+        to 255 as uint8, 0 to 65535 as uint16, or 0 to 1 as floating-point numbers; an array (h, w) is grey. A batch (n, h, w, 3) or
         (n, 3, h, w) is a sequence of pictures. Sizes may differ.
 
         Raises MatlibError for no pictures, a file that cannot be read, and for values that are no such picture.
         """
-        pictures = [pictures] if _is_single(pictures) else list(pictures)
+        pictures = _listed(pictures)
         if not pictures:
             raise MatlibError("there are no pictures to describe; give at least one")
         loader = DataLoader(_Pictures(pictures, self.size), batch_size=self.batch_size, num_workers=self.workers)
@@ -192,6 +191,15 @@ class _Pictures(Dataset):
         return normalise_image(resize_image(_rgb(self.pictures[index]), self.size))
 
 
+def _listed(pictures: Picture | Sequence[Picture]) -> list[Picture]:
+    try:
+        return [pictures] if _is_single(pictures) else list(pictures)
+    except TypeError:
+        raise MatlibError(
+            f"a picture is a path, a PIL image, an array or a tensor; got {type(pictures).__name__}"
+        ) from None
+
+
 def _is_single(pictures: Picture | Sequence[Picture]) -> bool:
     if isinstance(pictures, (np.ndarray, Tensor)):
         return pictures.ndim < 4
@@ -205,9 +213,9 @@ def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
             raise MatlibError(f"there is no picture at {picture}")
         return read_image(Path(picture))
     if isinstance(picture, Image.Image):
-        return F.pil_to_tensor(picture.convert("RGB"))
+        return _rgb_of_image(picture)
     if isinstance(picture, np.ndarray):
-        values = torch.from_numpy(np.ascontiguousarray(picture))
+        values = _tensor(picture)
         values = (
             values[None].expand(3, -1, -1)
             if values.ndim == 2
@@ -217,19 +225,40 @@ def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
         )
         wanted = "an array is (height, width, 3)"
     elif isinstance(picture, Tensor):
-        values, wanted = picture.cpu(), "a tensor is (3, height, width)"
+        values, wanted = picture.detach().cpu(), "a tensor is (3, height, width)"
     else:
         raise MatlibError(f"a picture is a path, a PIL image, an array or a tensor; got {type(picture).__name__}")
     if values.ndim != 3 or len(values) != 3 or 0 in values.shape:
         raise MatlibError(f"{wanted}; got shape {tuple(picture.shape)}")
     if values.dtype == torch.uint8:
         return values
+    if values.dtype == torch.uint16:  # as a file of 16 bits
+        return (values.to(torch.int32) >> 8).to(torch.uint8)
+    if values.is_complex():
+        raise MatlibError(f"the values of a picture are real numbers; got {str(values.dtype).removeprefix('torch.')}")
     if not values.is_floating_point() or not bool(((values >= 0) & (values <= 1)).all()):
         raise MatlibError(
-            "the values of a picture are 0 to 255 as uint8, or 0 to 1 as floating-point numbers;"
+            "the values of a picture are 0 to 255 as uint8, 0 to 65535 as uint16, or 0 to 1 as floating-point numbers;"
             f" got {str(values.dtype).removeprefix('torch.')} from {values.min():g} to {values.max():g}"
         )
     return (values * 255).round().to(torch.uint8)
+
+
+def _rgb_of_image(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
+    try:
+        values = rgb_of(image)
+        if 0 in values.shape:
+            raise ValueError("it has no pixels")
+        return values
+    except Exception as error:  # an image is decoded when it is first asked for its pixels, as a file is
+        raise MatlibError(f"a picture given as a PIL image cannot be read ({error}); give another one") from error
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    try:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
+    except TypeError:  # strings, objects, dates
+        raise MatlibError(f"the values of a picture are numbers; got an array of {array.dtype}") from None
 
 
 def _pictures_below(folder: Path) -> list[Path]:

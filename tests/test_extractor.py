@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from matlib import extractor as command
 from matlib.checkpoints import model_state, save
@@ -80,6 +80,40 @@ def test_grey_pictures(extractor):
     torch.testing.assert_close(descriptors, descriptors[:1].expand(3, -1), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_read_as_their_files_are(extractor, tmp_path, orientation):
+    """Turned by their EXIF, 16 bits scaled, palettes and alpha converted: by path and as objects."""
+    pixels = np.random.default_rng(orientation).integers(0, 256, (24, 16, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    deep = pixels[..., 0].astype(np.uint16) * 257
+    images = {
+        "rgb.png": Image.fromarray(pixels), "palette.png": Image.fromarray(pixels).quantize(16),
+        "alpha.png": Image.fromarray(pixels).convert("LA"), "deep.png": Image.fromarray(deep),
+    }  # fmt: skip
+    for name, image in images.items():
+        image.save(tmp_path / name, exif=exif)
+        assert torch.equal(command._rgb(Image.open(tmp_path / name)), command._rgb(tmp_path / name))
+    for array in (deep, deep.astype(">u2")):
+        assert torch.equal(command._rgb(array), command._rgb(pixels[..., 0]))
+    assert torch.equal(command._rgb(Image.fromarray(deep)), command._rgb(pixels[..., 0]))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_what_is_refused_by_path_is_refused_as_an_image(extractor, tmp_path, mode):
+    image = Image.new(mode, (8, 16), 3)
+    image.save(tmp_path / "a.tif")
+    for picture in (image, tmp_path / "a.tif"):
+        with pytest.raises(MatlibError, match="its values have 32 bits"):
+            extractor(picture)
+    whole = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(whole)
+    whole.write_bytes(whole.read_bytes()[:4000])
+    for picture in (Image.open(whole), whole):
+        with pytest.raises(MatlibError, match="cannot be read"):
+            extractor(picture)
+
+
 @pytest.mark.parametrize(
     ("picture", "sentence"),
     [
@@ -92,6 +126,14 @@ def test_grey_pictures(extractor):
         (np.zeros((4, 4, 3), np.int64), "got int64 from 0 to 0"),
         (torch.full((3, 4, 4), torch.nan), "got float32 from nan to nan"),
         ([None], "got NoneType"),
+        (None, "got NoneType"),
+        (5, "got int"),
+        (np.full((4, 4, 3), "a"), "the values of a picture are numbers; got an array of <U1"),
+        (np.full((4, 4, 3), None), "got an array of object"),
+        (np.zeros((4, 4, 3), complex), "real numbers; got complex128"),
+        (np.zeros((4, 4, 3), bool), "got bool from 0 to 0"),
+        (np.zeros((4, 4, 3), np.int16), "got int16 from 0 to 0"),
+        (Image.new("RGB", (0, 4)), "it has no pixels"),
         ("nothing.jpg", "there is no picture at nothing.jpg"),
     ],
 )

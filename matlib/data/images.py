@@ -51,7 +51,7 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
     """
     try:
         with Image.open(path) as image:
-            return F.pil_to_tensor(_eight_bits(_upright(image)).convert("RGB"))
+            return rgb_of(image)
     except FileNotFoundError:
         raise MatlibError(
             f"{path} is gone: restore it from the archive, or load the data set again"
@@ -60,6 +60,11 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
         raise MatlibError(
             f"{path} cannot be read as an image; delete it or restore it from the archive ({error})"
         ) from error
+
+
+def rgb_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
+    """An image of any mode as RGB values 0..255, as ``read_image`` gives them. Raises what PIL's decoders raise."""
+    return F.pil_to_tensor(_eight_bits(_upright(image)).convert("RGB"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
