@@ -4,7 +4,7 @@
     descriptors = extractor(["a.jpg", image, array])        # (3, e), L2-normalised
     extractor.compare("a.jpg", "b.jpg")                     # cosine distance, 0 the same to 2
     index = extractor.index("gallery")                      # every picture in a folder
-    index.search(extractor("a.jpg")[0], count=5)            # the nearest first
+    extractor.search(index, "a.jpg", count=5)               # the nearest first
 
     python -m matlib.extractor --run runs/laptop/full/seed0 compare a.jpg b.jpg
     python -m matlib.extractor --run runs/laptop/full/seed0 index gallery --out gallery.npz
@@ -18,11 +18,14 @@ ratio, as in training.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
+import json
 import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,30 +59,55 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """Descriptors of pictures, to be searched."""
+    """Descriptors of pictures, to be searched.
+
+    ``model`` is the digest of the model that made them (``Extractor.digest``), empty where that is not known.
+    """
 
     paths: tuple[Path, ...]
     descriptors: Float[Tensor, "n e"]
+    model: str = ""
 
-    def search(self, query: Float[Tensor, "e"], count: int = 10) -> list[Match]:
+    def search(self, query: Tensor | np.ndarray, count: int = 10) -> list[Match]:
         """The ``count`` nearest pictures, the nearest first; equal distances stay in the order of the paths.
 
-        Raises MatlibError for a descriptor of another length: it is another model's.
+        The query is one descriptor, (e,) or (1, e), of any floating-point type.
+
+        Raises MatlibError for a descriptor of another length, which is another model's, for values that are no
+        descriptor, and for a negative count.
         """
-        if query.shape != self.descriptors.shape[1:]:
-            raise MatlibError(
-                f"the query's descriptor has {len(query)} numbers, those of the index"
-                f" {self.descriptors.shape[1]}: make both with the same model"
-            )
-        distances = _distances(self.descriptors, query)
+        if count < 0:
+            raise MatlibError(f"the count of pictures to find is 0 or more; got {count}")
+        distances = _distances(self.descriptors, self._checked(query))
         nearest = distances.argsort(stable=True)[:count].tolist()
         return [Match(self.paths[i], float(distances[i])) for i in nearest]
 
+    def _checked(self, query: Tensor | np.ndarray) -> Float[Tensor, "e"]:
+        query, length = torch.as_tensor(query), self.descriptors.shape[1]
+        if query.ndim not in (1, 2) or (query.ndim == 2 and len(query) != 1):
+            raise MatlibError(
+                f"a query is one descriptor, ({length},); got shape {tuple(query.shape)}: search one by one"
+            )
+        query = query.reshape(-1)
+        if len(query) != length:
+            raise MatlibError(
+                f"the query's descriptor has {len(query)} numbers, those of the index {length}:"
+                " make both with the same model"
+            )
+        if not query.is_floating_point() or not _normalised(query[None]):
+            raise MatlibError("the query is no L2-normalised descriptor; make it with the extractor")
+        return query.detach().cpu().to(self.descriptors.dtype)
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index as a NumPy archive with ``paths`` and ``descriptors``."""
-        buffer = io.BytesIO()
+        """Write the index as a NumPy archive with ``paths``, ``descriptors`` and ``model``.
+
+        A path is kept relative to the archive's folder where it lies in it, so that both can be moved, else absolute.
+        """
+        base, buffer = Path(path).absolute().parent, io.BytesIO()
+        paths = [p.absolute() for p in self.paths]
+        stored = [str(p.relative_to(base) if p.is_relative_to(base) else p) for p in paths]
         np.savez(
-            buffer, paths=np.array([str(p) for p in self.paths], dtype=str), descriptors=self.descriptors.numpy()
+            buffer, paths=np.array(stored, dtype=str), descriptors=self.descriptors.numpy(), model=np.array(self.model)
         )
         write_atomically(Path(path), buffer.getvalue())
 
@@ -89,9 +117,11 @@ class Index:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 paths, descriptors = stored["paths"].tolist(), torch.from_numpy(stored["descriptors"])
-            if descriptors.ndim != 2 or len(descriptors) != len(paths):
+                model = str(stored["model"]) if "model" in stored else ""
+            if descriptors.ndim != 2 or len(descriptors) != len(paths) or not _normalised(descriptors):
                 raise ValueError("no index")
-            return cls(tuple(map(Path, paths)), descriptors)
+            base = Path(path).absolute().parent
+            return cls(tuple(base / name for name in paths), descriptors.float(), model)
         except FileNotFoundError:
             raise MatlibError(
                 f"there is no index at {path}; make it with `python -m matlib.extractor index`"
@@ -132,6 +162,15 @@ class Extractor:
         self.batch_size = batch_size
         self.workers = workers
 
+    @cached_property
+    def digest(self) -> str:
+        """Of the weights and of the settings that descriptors depend on: an index carries it."""
+        digest = hashlib.sha256(json.dumps([self.config.to_dict()["model"], self.size], sort_keys=True).encode())
+        for name, values in self.model.state_dict().items():
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            digest.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) that pictures are resized to."""
@@ -142,8 +181,8 @@ class Extractor:
         """The L2-normalised descriptors, on the CPU, in the order given; a single picture gives one row.
 
         A picture is a file's path, a PIL image of any mode, or RGB values: an array (h, w, 3) or a tensor (3, h, w), 0
-        to 255 as uint8, 0 to 65535 as uint16, or 0 to 1 as floating-point numbers; an array (h, w) is grey. A batch (n, h, w, 3) or
-        (n, 3, h, w) is a sequence of pictures. Sizes may differ.
+        to 255 as uint8, 0 to 65535 as uint16, or 0 to 1 as floating-point numbers; an array (h, w) is grey.
+        A batch (n, h, w, 3) or (n, 3, h, w) is a sequence of pictures. Sizes may differ.
 
         Raises MatlibError for no pictures, a file that cannot be read, and for values that are no such picture.
         """
@@ -166,7 +205,14 @@ class Extractor:
         damaged picture.
         """
         paths = _pictures_below(Path(folder))
-        return Index(tuple(paths), self(paths))
+        return Index(tuple(paths), self(paths), self.digest)
+
+    def search(self, index: Index, picture: Picture, count: int = 10) -> list[Match]:
+        """``Index.search`` for a picture. Raises MatlibError where another model made the index, or it is unknown."""
+        if index.model != self.digest:
+            made = "was made with another model" if index.model else "does not say which model made it"
+            raise MatlibError(f"the index {made}: make it anew with this one (python -m matlib.extractor index)")
+        return index.search(self(picture), count)
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write the model as ONNX (see ``matlib.export``)."""
@@ -175,6 +221,11 @@ class Extractor:
 
 def _distances(descriptors: Float[Tensor, "n e"], query: Float[Tensor, "e"]) -> Float[Tensor, "n"]:
     return (1 - descriptors @ query).clamp(min=0)  # rounding can go below
+
+
+def _normalised(descriptors: Tensor) -> bool:
+    """To the digits of half precision; what is not a number is not."""
+    return bool(((descriptors.double().norm(dim=1) - 1).abs() < 1e-2).all())
 
 
 class _Pictures(Dataset):
@@ -280,8 +331,8 @@ def _search(extractor: Extractor, query: Path, place: Path, count: int) -> None:
     """Log the ranked list; the query's own file, where it is among the pictures, is left out."""
     if count < 1:
         raise MatlibError(f"--count is 1 or more; got {count}")
-    index = Index.load(place) if place.suffix == ".npz" else extractor.index(place)
-    matches = index.search(extractor(query)[0], count + 1)
+    index = extractor.index(place) if place.is_dir() else Index.load(place)
+    matches = extractor.search(index, query, count + 1)
     others = [match for match in matches if match.path.resolve() != query.resolve()][:count]
     for rank, match in enumerate(others, start=1):
         logger.info("%4d  %.4f  %s", rank, match.distance, match.path)
@@ -301,7 +352,7 @@ def main() -> None:
     index.add_argument("--out", type=Path, required=True, help="the .npz file to write: paths and descriptors")
     search = commands.add_parser("search", help="the pictures nearest to one, the nearest first")
     search.add_argument("query", type=Path)
-    search.add_argument("place", type=Path, help="a folder of pictures, or the .npz file that `index` wrote")
+    search.add_argument("place", type=Path, help="a folder of pictures, or the file that `index` wrote")
     search.add_argument("--count", type=int, default=10, help="how many to list; default 10")
     export = commands.add_parser("export", help="write the model as ONNX")
     export.add_argument("out", type=Path, help="the .onnx file to write")

@@ -1,5 +1,8 @@
 """A trained model on one's own pictures: kinds of input, order, search, files, and the sentences for what is wrong."""
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -170,8 +173,66 @@ def test_equal_distances_stay_in_order(folder):
     paths = tuple(folder / f"{i}.png" for i in range(40))
     index = Index(paths, torch.nn.functional.normalize(torch.ones(40, 4), dim=1))
     assert [match.path for match in index.search(torch.full((4,), 0.5), 40)] == list(paths)
+    with pytest.raises(MatlibError, match="is 0 or more; got -1"):
+        index.search(torch.full((4,), 0.5), -1)
     with pytest.raises(MatlibError, match="has 3 numbers, those of the index 4: make both with the same model"):
         index.search(torch.ones(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_query_of_any_precision_and_shape_finds_the_same(dtype):
+    descriptors = torch.nn.functional.normalize(torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    index = Index(tuple(Path(f"{i}.png") for i in range(20)), descriptors)
+    expected = index.search(descriptors[3])
+    assert expected[0].path == Path("3.png")
+    query = descriptors[3].to(dtype)
+    for same in (query, query[None], query.numpy(), query[None].numpy()):
+        found = index.search(same)
+        assert [m.path for m in found] == [m.path for m in expected]
+        assert [m.distance for m in found] == pytest.approx([m.distance for m in expected], abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        (torch.full((2, 4), 0.5), r"one descriptor, \(4,\); got shape \(2, 4\)"),
+        (torch.tensor(1.0), r"got shape \(\)"),
+        (torch.tensor([1, 0, 0, 0]), "no L2-normalised descriptor"),
+        (torch.full((4,), torch.nan), "no L2-normalised descriptor"),
+        (torch.full((4,), torch.inf), "no L2-normalised descriptor"),
+        (torch.ones(4), "no L2-normalised descriptor"),
+    ],
+)
+def test_what_is_no_query_is_told(query, sentence):
+    with pytest.raises(MatlibError, match=sentence):
+        Index((Path("a"),), torch.full((1, 4), 0.5)).search(query)
+
+
+def test_an_index_of_another_model_is_refused(extractor, folder, tmp_path):
+    path = folder / "b.png"
+    Index((path,), extractor(path), extractor.digest).save(tmp_path / "index.npz")
+    index = Index.load(tmp_path / "index.npz")
+    assert extractor.search(index, path)[0].path == path
+    config = extractor.config.change({"data.height": extractor.size[0] + 32})
+    for changed, weights in ((config, 0.0), (extractor.config, 1e-3)):
+        model = copy.deepcopy(extractor.model)
+        next(model.parameters()).data += weights
+        save(tmp_path / "other.pt", model_state(model, changed, 3))
+        with pytest.raises(MatlibError, match="made with another model: make it anew"):
+            Extractor(tmp_path / "other.pt", device="cpu").search(index, path)
+    with pytest.raises(MatlibError, match="does not say which model made it"):
+        extractor.search(Index((path,), extractor(path)), path)
+
+
+def test_an_index_moves_with_its_pictures(tmp_path, monkeypatch):
+    """A path of a folder that is named from here is found from everywhere; one beside the index moves along."""
+    monkeypatch.chdir(tmp_path)
+    inside, outside = Path("one/pictures/a.png"), Path("other/b.png")
+    Index((inside, outside), torch.full((2, 4), 0.5)).save("one/index.vectors")
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "one").rename(tmp_path / "moved")
+    loaded = Index.load(tmp_path / "moved" / "index.vectors")
+    assert loaded.paths == (tmp_path / "moved" / "pictures" / "a.png", tmp_path / outside)
 
 
 def test_places_without_pictures_are_told(extractor, tmp_path):
@@ -210,7 +271,9 @@ def test_the_command_line(run, folder, tmp_path, monkeypatch, caplog):
     query = folder / "b.png"
     assert say("compare", query, query) == ["0.0000"]
     assert say("index", folder, "--out", tmp_path / "index.npz") == []
+    assert say("index", folder, "--out", tmp_path / "index.vectors") == []
     listed = say("search", query, tmp_path / "index.npz", "--count", 4)
+    assert listed == say("search", query, tmp_path / "index.vectors", "--count", 4)
     assert listed == say("search", query, folder, "--count", 4)
     assert [line.split()[0] for line in listed] == ["1", "2", "3", "4"]  # without the query itself
     with pytest.raises(MatlibError, match="--count is 1 or more; got 0"):
