@@ -9,13 +9,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from matlib.data.fingerprints import REFERENCES
 from matlib.data.folders import IMAGE_SUFFIXES, MissingDatasetError
 from matlib.data.samples import ReIDDataset
 
 TRAINED_ON = "annyville-holistic"
+RECIPE = ("generator", "protocol", "preset", "seed", "camera_spread", "likeness")
+
+logger = logging.getLogger(__name__)
 
 
 def annyville_reader(read_twin: Callable[..., ReIDDataset]) -> Callable[..., ReIDDataset]:
@@ -26,7 +31,9 @@ def annyville_reader(read_twin: Callable[..., ReIDDataset]) -> Callable[..., ReI
         folder, fingerprint = find_annyville(name, root)
         dataset = read_twin(name, folder, other_roots, **options)
         trained_on = None if dataset.train else TRAINED_ON
-        return dataclasses.replace(dataset, rendered=fingerprint, trained_on=trained_on)
+        recipe = read_recipe(folder)
+        _tell_other_pixels(folder, recipe, fingerprint)
+        return dataclasses.replace(dataset, rendered=fingerprint, recipe=recipe, trained_on=trained_on)
 
     return read
 
@@ -68,3 +75,18 @@ def find_annyville(name: str, root: Path) -> tuple[Path, str]:
             f" manifest says {counts}); delete {folder} and {manifest} and run `{command}`"
         )
     return folder, fingerprint
+
+
+def read_recipe(folder: Path) -> str | None:
+    """All that a rendered set's pictures depend on besides the processor, in one line; None where its manifest does not
+    say all of it."""
+    written = json.loads(folder.with_name(f"{folder.name}.json").read_text(encoding="utf-8"))
+    return json.dumps({key: written[key] for key in RECIPE}) if set(RECIPE) <= set(written) else None
+
+
+@functools.cache
+def _tell_other_pixels(folder: Path, recipe: str | None, pixels: str) -> None:
+    reference = REFERENCES.get(recipe or "")
+    if reference not in (None, pixels):
+        logger.info("%s is the set of the reference records; its pixels are rounded otherwise in places (%s for %s), "
+                    "as another processor does", folder, pixels[:8], reference[:8])

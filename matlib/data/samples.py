@@ -37,6 +37,8 @@ class ReIDDataset:
     """Name of the set that trains the models tested on this one; None for a set with training images of its own."""
     rendered: str | None = None
     """Fingerprint in the manifest of a rendered (Annyville) set; None for photographs."""
+    recipe: str | None = None
+    """What a rendered set was made of, in one line: its identity, whose pixels differ between processors."""
     labels: str | None = None
     """Digest of identities and cameras that do not stand in the file names (one's own data); None where they do."""
 

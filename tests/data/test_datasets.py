@@ -1,5 +1,6 @@
 """Readers on trees built as the real ones are, with what goes wrong in them."""
 
+import json
 import logging
 import os
 import shutil
@@ -567,6 +568,26 @@ def test_annyville(tmp_path, name):
     shutil.rmtree(folder / "query")
     with pytest.raises(MatlibError, match="lost or gained images.*'query': 0"):
         load_dataset(name, tmp_path)
+
+
+def test_a_rendered_set_is_its_recipe_whatever_its_pixels_hash_to(tmp_path, caplog):
+    folder = write_annyville(tmp_path, "annyville-occluded")
+    manifest = folder.with_name(f"{folder.name}.json")
+    written = json.loads(manifest.read_text())
+
+    def named(pixels, **recipe):
+        whole = {"generator": "annyville 3", "protocol": "occluded", "preset": "small", "likeness": 0.5}
+        manifest.write_text(json.dumps(written | whole | {"fingerprint": pixels} | recipe))
+        return fingerprint(load_dataset("annyville-occluded", tmp_path))
+
+    with caplog.at_level(logging.INFO):
+        assert named("af65a40e") == named("af65a40e") == named("other") != "other"
+    assert named("af65a40e").startswith("a00425cc")  # that of the reference records
+    assert [record.message.count("af65a40e for a00425cc") for record in caplog.records] == [1, 0]
+    others = {named("same", **{key: value}) for key, value in (
+        ("generator", "annyville 4"), ("protocol", "holistic"), ("preset", "tiny"), ("seed", 1), ("seed", 7),
+        ("camera_spread", 2.0), ("likeness", 0.0))}
+    assert len(others) == 7 and named("same") not in others and "same" not in others
 
 
 def test_fingerprint_names_the_files_and_not_the_place(tmp_path):
