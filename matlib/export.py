@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import io
 import json
 import logging
+import os
+import stat
 import tempfile
 import warnings
 from importlib.util import find_spec
@@ -71,6 +74,21 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
         file = Path(folder) / "model.onnx"
         program.save(file, external_data=False)
         write_atomically(path, file.read_bytes())
+
+
+def check_target(path: Path) -> None:
+    """Raises MatlibError where no file can be written there: before the work, not after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MatlibError(
+            f"{str(path)[:200]} cannot be written ({error.strerror}); name a file in a folder that can be written to"
+        ) from None
 
 
 @contextlib.contextmanager

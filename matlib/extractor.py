@@ -23,8 +23,9 @@ import io
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -42,10 +43,13 @@ from matlib.data.folders import IMAGE_SUFFIXES
 from matlib.data.images import read_image, rgb_of
 from matlib.data.transforms import normalise_image, resize_image
 from matlib.errors import MatlibError, command_line
-from matlib.export import export_onnx
+from matlib.export import check_target, export_onnx
 from matlib.records import write_atomically
 
 logger = logging.getLogger(__name__)
+
+LEFT_OUT = 3
+"""The exit status where some pictures could not be read."""
 
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
@@ -61,12 +65,14 @@ class Match(NamedTuple):
 class Index:
     """Descriptors of pictures, to be searched.
 
-    ``model`` is the digest of the model that made them (``Extractor.digest``), empty where that is not known.
+    ``model`` is the digest of the model that made them (``Extractor.digest``), empty where that is not known;
+    ``left_out`` says of each picture that could not be read why, and is not saved.
     """
 
     paths: tuple[Path, ...]
     descriptors: Float[Tensor, "n e"]
     model: str = ""
+    left_out: dict[Path, str] = field(default_factory=dict)
 
     def search(self, query: Tensor | np.ndarray, count: int = 10) -> list[Match]:
         """The ``count`` nearest pictures, the nearest first; equal distances stay in the order of the paths.
@@ -176,7 +182,6 @@ class Extractor:
         """(height, width) that pictures are resized to."""
         return self.config.data.height, self.config.data.width
 
-    @torch.no_grad()
     def __call__(self, pictures: Picture | Sequence[Picture]) -> Float[Tensor, "n e"]:
         """The L2-normalised descriptors, on the CPU, in the order given; a single picture gives one row.
 
@@ -186,26 +191,43 @@ class Extractor:
 
         Raises MatlibError for no pictures, a file that cannot be read, and for values that are no such picture.
         """
-        pictures = _listed(pictures)
+        return self._describe(_listed(pictures), strict=True)[0]
+
+    @torch.no_grad()
+    def _describe(self, pictures: list[Picture], strict: bool) -> tuple[Float[Tensor, "n e"], list[str]]:
+        """Descriptors, and why a picture could not be read or nothing; raises for the first such if ``strict``."""
         if not pictures:
             raise MatlibError("there are no pictures to describe; give at least one")
-        loader = DataLoader(_Pictures(pictures, self.size), batch_size=self.batch_size, num_workers=self.workers)
-        bar = tqdm(loader, desc="descriptors", leave=False, delay=2, disable=None)
-        return torch.cat([self.model(images.to(self.device)).descriptor.float().cpu() for images in bar])
+        dataset = _Pictures(pictures, self.size, strict)
+        loader = DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers)
+        descriptors, reasons = [], []
+        for images, faults in tqdm(loader, desc="descriptors", leave=False, delay=2, disable=None):
+            descriptors.append(self.model(images.to(self.device)).descriptor.float().cpu())
+            reasons += faults
+        return torch.cat(descriptors), reasons
 
     def compare(self, one: Picture, other: Picture) -> float:
         """The cosine distance of two pictures: 0 is the same, 2 the opposite."""
         a, b = self([one, other])
         return float(_distances(a[None], b))
 
-    def index(self, folder: str | os.PathLike[str]) -> Index:
+    def index(self, folder: str | os.PathLike[str], *, strict: bool = False) -> Index:
         """All pictures in a folder and in the folders below it, described, in the order of their paths.
 
-        Hidden files and files of other kinds are left out. Raises MatlibError for a folder without pictures, and for a
-        damaged picture.
+        Hidden files and files of other kinds are left out; so are damaged pictures, which a warning names in the end.
+
+        Raises MatlibError for a folder without sound pictures, and, if ``strict``, for the first damaged one.
         """
         paths = _pictures_below(Path(folder))
-        return Index(tuple(paths), self(paths), self.digest)
+        descriptors, reasons = self._describe(paths, strict)
+        left_out = {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}
+        if len(left_out) == len(paths):
+            raise MatlibError(f"none of the {len(paths)} pictures in {folder} can be read: {reasons[0]}")
+        if left_out:
+            listed = "\n".join(left_out.values())
+            logger.warning("%d of %d pictures were left out:\n%s", len(left_out), len(paths), listed)
+        sound = torch.tensor([not reason for reason in reasons])
+        return Index(tuple(p for p in paths if p not in left_out), descriptors[sound], self.digest, left_out)
 
     def search(self, index: Index, picture: Picture, count: int = 10) -> list[Match]:
         """``Index.search`` for a picture. Raises MatlibError where another model made the index, or it is unknown."""
@@ -229,17 +251,23 @@ def _normalised(descriptors: Tensor) -> bool:
 
 
 class _Pictures(Dataset):
-    """Pictures as the model takes them."""
+    """Pictures as the model takes them, each with the reason why it could not be read, or nothing."""
 
-    def __init__(self, pictures: Sequence[Picture], size: tuple[int, int]) -> None:
+    def __init__(self, pictures: Sequence[Picture], size: tuple[int, int], strict: bool) -> None:
         self.pictures = pictures
         self.size = size
+        self.strict = strict
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, index: int) -> Float[Tensor, "3 h w"]:
-        return normalise_image(resize_image(_rgb(self.pictures[index]), self.size))
+    def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 h w"], str]:
+        try:
+            return normalise_image(resize_image(_rgb(self.pictures[index]), self.size)), ""
+        except MatlibError as error:
+            if self.strict:
+                raise
+            return torch.zeros(3, *self.size), str(error)
 
 
 def _listed(pictures: Picture | Sequence[Picture]) -> list[Picture]:
@@ -327,20 +355,23 @@ def _pictures_below(folder: Path) -> list[Path]:
     return found
 
 
-def _search(extractor: Extractor, query: Path, place: Path, count: int) -> None:
+def _search(extractor: Extractor, query: Path, place: Path, count: int, strict: bool) -> Index:
     """Log the ranked list; the query's own file, where it is among the pictures, is left out."""
     if count < 1:
         raise MatlibError(f"--count is 1 or more; got {count}")
-    index = extractor.index(place) if place.is_dir() else Index.load(place)
+    index = extractor.index(place, strict=strict) if place.is_dir() else Index.load(place)
     matches = extractor.search(index, query, count + 1)
     others = [match for match in matches if match.path.resolve() != query.resolve()][:count]
     for rank, match in enumerate(others, start=1):
         logger.info("%4d  %.4f  %s", rank, match.distance, match.path)
+    return index
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m matlib.extractor", description="Use a trained model on one's own pictures."
+        prog="python -m matlib.extractor",
+        description="Use a trained model on one's own pictures.",
+        epilog=f"Exit status {LEFT_OUT}: done, but pictures that could not be read were left out.",
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -354,18 +385,26 @@ def main() -> None:
     search.add_argument("query", type=Path)
     search.add_argument("place", type=Path, help="a folder of pictures, or the file that `index` wrote")
     search.add_argument("--count", type=int, default=10, help="how many to list; default 10")
+    for several in (index, search):
+        several.add_argument("--strict", action="store_true", help="stop at the first picture that cannot be read")
     export = commands.add_parser("export", help="write the model as ONNX")
     export.add_argument("out", type=Path, help="the .onnx file to write")
     arguments = parser.parse_args()
+    if arguments.command in ("index", "export"):
+        check_target(arguments.out)
     extractor = Extractor(arguments.run)
+    described = None
     if arguments.command == "compare":
         logger.info("%.4f", extractor.compare(arguments.one, arguments.other))
     elif arguments.command == "index":
-        extractor.index(arguments.folder).save(arguments.out)
+        described = extractor.index(arguments.folder, strict=arguments.strict)
+        described.save(arguments.out)
     elif arguments.command == "search":
-        _search(extractor, arguments.query, arguments.place, arguments.count)
+        described = _search(extractor, arguments.query, arguments.place, arguments.count, arguments.strict)
     else:
         extractor.export(arguments.out)
+    if described and described.left_out:
+        sys.exit(LEFT_OUT)
 
 
 if __name__ == "__main__":

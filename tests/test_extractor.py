@@ -1,6 +1,7 @@
 """A trained model on one's own pictures: kinds of input, order, search, files, and the sentences for what is wrong."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +282,45 @@ def test_the_command_line(run, folder, tmp_path, monkeypatch, caplog):
     extractor = Extractor(run, device="cpu")
     nearest = extractor.index(folder).search(extractor(query)[0], 5)[1:]
     assert [line.split(maxsplit=1)[1] for line in listed] == [f"{m.distance:.4f}  {m.path}" for m in nearest]
+
+
+def test_bad_pictures_are_left_out_and_told(run, extractor, folder, tmp_path, monkeypatch, caplog):
+    for name in ("b.png", "f.png", "g.png"):
+        shutil.copy(folder / name, tmp_path / name)
+    (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "z.png").write_bytes((folder / "b.png").read_bytes()[:60])
+    index = extractor.index(tmp_path)
+    assert [path.name for path in index.paths] == ["b.png", "f.png", "g.png"]
+    assert [path.name for path in index.left_out] == ["c.jpg", "z.png"]
+    torch.testing.assert_close(index.descriptors, extractor(list(index.paths)), atol=1e-6, rtol=0)
+    with pytest.raises(MatlibError, match="c.jpg cannot be read as an image"):
+        extractor.index(tmp_path, strict=True)
+
+    def status(*arguments):
+        caplog.clear()
+        monkeypatch.setattr("sys.argv", ["matlib.extractor", "--run", str(run), *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            command.main()
+        assert "2 of 5 pictures were left out" in caplog.text
+        assert "c.jpg cannot be read" in caplog.text and "z.png cannot be read" in caplog.text
+        return end.value.code
+
+    out = tmp_path / "index"
+    assert status("index", tmp_path, "--out", out) == status("search", tmp_path / "b.png", tmp_path) == 3
+    assert Index.load(out).paths == index.paths
+    monkeypatch.setattr("sys.argv", [*command.sys.argv, "--strict"])
+    with pytest.raises(MatlibError, match="c.jpg cannot be read as an image"):
+        command.main()
+
+
+@pytest.mark.parametrize("arguments", [["index", "none", "--out"], ["export"]])
+@pytest.mark.parametrize("name", ["file/below/out", ".", "a" * 5000, "a" * 5000 + "/b"])
+def test_a_target_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch, arguments, name):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("sys.argv", ["x", "--run", str(tmp_path / "none"), *arguments, str(tmp_path / name)])
+    with pytest.raises(MatlibError, match="cannot be written .*name a file in a folder that can be written to") as told:
+        command.main()
+    assert len(str(told.value)) < 400
 
 
 def test_what_an_export_needs_is_told(extractor, monkeypatch, tmp_path):
