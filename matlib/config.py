@@ -1,7 +1,8 @@
 """Every setting of a run, in one tree of dataclasses, and the three profiles that fill it in.
 
 The names and defaults follow the paper's section 4.2 where it speaks; where it is silent or can be read in several
-ways, the field is an option: its readings are the members of its ``Literal`` type, the first one is the default.
+ways, the field is an option: its readings are the members of its ``Literal`` type, the first one is the default. The
+type of a number says its range.
 A run is changed by dotted names, on the command line (``--set model.parts=6``) as in Python::
 
     config = profile("laptop").change({"model.parts": 6, "train.epochs": 20})
@@ -9,15 +10,41 @@ A run is changed by dotted names, on the command line (``--set model.parts=6``) 
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from matlib.errors import MatlibError
 
 OPTION = "data.options."
 _NO_RESULT = ("data.root", "data.workers", "data.cache", OPTION + "duke")  # where the data lies, and how it is read
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a number may have. NaN is in none."""
+
+    low: int | float = 0
+    high: int | float = 1_000_000
+    above: bool = False  # the lowest value itself is out
+    below: bool = False  # the highest value itself is out
+
+    def __contains__(self, value: int | float) -> bool:
+        return self.low <= value <= self.high and not (self.above and value == self.low
+                                                       or self.below and value == self.high)
+
+    def __str__(self) -> str:
+        return (f"{'above' if self.above else 'at least'} {self.low} and "
+                f"{'below' if self.below else 'at most'} {self.high}")
+
+
+Count = Annotated[int, Range(1)]
+Natural = Annotated[int, Range()]
+Weight = Annotated[float, Range()]
+Positive = Annotated[float, Range(above=True)]
+Share = Annotated[float, Range(high=1)]
+ShareBelowOne = Annotated[float, Range(high=1, below=True)]
 
 
 @dataclass(frozen=True)
@@ -27,15 +54,15 @@ class ModelConfig:
     architecture: Literal["mat", "baseline", "true_parts"] = "mat"  # true_parts: needs a rendered set
     trunk: str = "resnet50"  # any torchvision classification network
     trunk_cut: str = ""  # name of the node whose output is F; "" is the last feature map
-    output_stride: int = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
+    output_stride: Count = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
     weights: str = "imagenet"  # "imagenet", "none" (from scratch), or the path of a state dict
-    width: int = 256  # D', channels of the transformer (not in the paper; DETR's)
-    heads: int = 8
-    feedforward: int = 2048
-    dropout: float = 0.1
-    encoder_layers: int = 6
-    decoder_layers: int = 1
-    parts: int = 10  # K
+    width: Count = 256  # D', channels of the transformer (not in the paper; DETR's)
+    heads: Count = 8
+    feedforward: Count = 2048
+    dropout: Share = 0.1
+    encoder_layers: Natural = 6
+    decoder_layers: Natural = 1
+    parts: Count = 10  # K
     pos_embed: Literal["add_qk", "add_input", "concat"] = "add_qk"
     attention: Literal["multihead", "plain"] = "multihead"  # plain: Equation 1 to the letter, no projections
     norm_first: bool = True
@@ -44,7 +71,7 @@ class ModelConfig:
     map_activation: Literal["softmax", "sigmoid"] = "softmax"
     embed_sigmoid: bool = False  # the sigmoid of section 3.2 on the embeddings themselves
     map_scale: Literal["fixed", "learned"] = "fixed"  # of the product of features and embeddings; fixed: D'^-1/2
-    temperature: float = 0.1  # of the keypoint heatmaps' spatial softmax
+    temperature: Positive = 0.1  # of the keypoint heatmaps' spatial softmax
     keypoints: Literal["self", "external"] = "self"  # external: Table 1, row 6
     jacobian: Literal["map", "query", "none"] = "map"
     jacobian_bound: Literal["none", "tanh"] = "none"  # tanh: no Jacobian goes so far from the identity that it mirrors
@@ -61,14 +88,14 @@ class ModelConfig:
 class LossConfig:
     """The objective of section 3.5: the weights of Equation 9, the readings of its terms, and guards it lacks."""
 
-    identity_global: float = 1.0  # lambda 1
-    triplet_global: float = 1.0  # lambda 2
-    identity_part: float = 1.0  # lambda 3
-    triplet_part: float = 1.0  # lambda 4
-    equivariance: float = 10.0  # lambda 5
-    consistency: float = 5.0  # lambda 6
-    motion_warmup_epochs: int = 0  # lambda 5 and 6 rise linearly from 0 over so many epochs
-    label_smoothing: float = 0.0
+    identity_global: Weight = 1.0  # lambda 1
+    triplet_global: Weight = 1.0  # lambda 2
+    identity_part: Weight = 1.0  # lambda 3
+    triplet_part: Weight = 1.0  # lambda 4
+    equivariance: Weight = 10.0  # lambda 5
+    consistency: Weight = 5.0  # lambda 6
+    motion_warmup_epochs: Natural = 0  # lambda 5 and 6 rise linearly from 0 over so many epochs
+    label_smoothing: ShareBelowOne = 0.0
     triplet_distance: Literal["euclidean", "sqeuclidean"] = "euclidean"
     fc_on: Literal["features", "parts"] = "features"
     fc_norm: Literal["spatial", "channel"] = "spatial"
@@ -79,15 +106,15 @@ class LossConfig:
     eq_images: Literal["all", "one_per_id"] = "all"
     rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
     tps_metric: Literal["l1", "euclidean"] = "l1"
-    tps_points: int = 5
-    sigma_affine: float = 0.05
-    sigma_tps: float = 0.005
-    separation: float = 0.0  # guards against collapse; none is in the paper
-    concentration: float = 0.0
-    diversity: float = 0.0
-    entropy: float = 0.0
-    background: float = 0.0
-    foreground: float = 0.0
+    tps_points: Annotated[int, Range(2)] = 5
+    sigma_affine: Weight = 0.05
+    sigma_tps: Weight = 0.005
+    separation: Weight = 0.0  # guards against collapse; none is in the paper
+    concentration: Weight = 0.0
+    diversity: Weight = 0.0
+    entropy: Weight = 0.0
+    background: Weight = 0.0
+    foreground: Weight = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,13 +124,13 @@ class DataConfig:
     dataset: str = "occluded_duke"
     root: str = "data"
     options: dict[str, Any] = field(default_factory=dict)  # disputed readings of the set, for matlib.data.load_dataset
-    height: int = 256
-    width: int = 128
-    flip: float = 0.5
-    pad: int = 10
-    erasing: float = 0.5
+    height: Count = 256
+    width: Count = 128
+    flip: Share = 0.5
+    pad: Natural = 10
+    erasing: Share = 0.5
     joints: Literal["truth", "noisy", "cache"] = "truth"  # source of external keypoints: matlib/data/joints.py
-    workers: int = 4
+    workers: Natural = 4
     cache: bool = False  # keep the decoded training images in memory
 
 
@@ -111,19 +138,19 @@ class DataConfig:
 class TrainConfig:
     """Section 4.2."""
 
-    epochs: int = 100
-    identities_per_batch: int = 16
-    images_per_identity: int = 4
+    epochs: Count = 100
+    identities_per_batch: Count = 16
+    images_per_identity: Count = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.01
-    head_lr: float = 1.0  # factor on lr for the identity heads: short schedules want their classifiers faster
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    lr: Positive = 0.01
+    head_lr: Positive = 1.0  # factor on lr for the identity heads: short schedules want their classifiers faster
+    momentum: ShareBelowOne = 0.9
+    weight_decay: Weight = 1e-4
     schedule: Literal["step", "onecycle"] = "step"
-    step_epochs: int = 30
-    gamma: float = 0.1
-    warmup_epochs: int = 10  # not in the paper; linear from lr / 10
-    clip: float = 5.0  # gradient norm; not in the paper; 0 is none
+    step_epochs: Count = 30
+    gamma: Annotated[float, Range(high=1, above=True)] = 0.1
+    warmup_epochs: Natural = 10  # not in the paper; linear from lr / 10
+    clip: Weight = 5.0  # gradient norm; not in the paper; 0 is none
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     channels_last: bool = True  # memory format of the convolutions; off, a laptop step takes 1.2 times the CPU time
     compile: Literal["no", "inductor", "eager"] = "no"  # torch.compile; inductor: minutes to start, slower on CPUs
@@ -135,15 +162,17 @@ class RunConfig:
 
     name: str = "full"  # what the tables call it
     profile: str = "paper"
-    seed: int = 0
+    seed: Annotated[int, Range(high=2**32 - 1)] = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        for section in (self.model, self.loss, self.data, self.train):
-            _check_options(section)
+        _check_ranges(self)
+        for name in ("model", "loss", "data", "train"):
+            _check_options(getattr(self, name))
+            _check_ranges(getattr(self, name), f"{name}.")
         _check_values(self)
 
     def change(self, changes: dict[str, Any]) -> "RunConfig":
@@ -226,7 +255,7 @@ def read_value(value: Any) -> Any:
         return words[value.lower()] if isinstance(value, str) else value
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # of JSON, or of a number of too many digits
         return value
 
 
@@ -259,12 +288,12 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
         return dict(value)
     try:
         parsed = json.loads(value.lower()) if isinstance(value, str) else value
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         parsed = value
     if kind is bool and isinstance(parsed, bool):
         return parsed
     if kind in (int, float) and isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
-        if math.isfinite(parsed) and (kind is float or parsed == int(parsed)):
+        if abs(parsed) <= sys.float_info.max and (kind is float or parsed == int(parsed)):
             return kind(parsed)
     raise MatlibError(f"{name} takes a value of type {kind.__name__}, not {value!r}")
 
@@ -281,33 +310,26 @@ def _check_options(section: Any) -> None:
             _check_option(name, kind, getattr(section, name))
 
 
+def _check_ranges(section: Any, prefix: str = "") -> None:
+    for name, kind in get_type_hints(type(section), include_extras=True).items():
+        if get_origin(kind) is Annotated and getattr(section, name) not in kind.__metadata__[0]:
+            raise MatlibError(f"{prefix}{name} is {kind.__metadata__[0]}; got {getattr(section, name)}")
+
+
 def _check_values(config: RunConfig) -> None:
-    model, train, data = config.model, config.train, config.data
-    if model.heads < 1:
-        raise MatlibError(f"model.heads is to be positive; got {model.heads}")
+    """What settings ask of each other."""
+    model, loss, train, data = config.model, config.loss, config.train, config.data
     if model.width % model.heads or model.width % 4:
         raise MatlibError(f"model.width ({model.width}) is to be a multiple of 4 and of model.heads ({model.heads})")
-    positive = {"model.parts": model.parts, "model.output_stride": model.output_stride, "train.epochs": train.epochs,
-                "data.height": data.height, "data.width": data.width, "train.lr": train.lr,
-                "train.identities_per_batch": train.identities_per_batch, "model.temperature": model.temperature}
-    for name, value in positive.items():
-        if value <= 0:
-            raise MatlibError(f"{name} is to be positive; got {value}")
+    if min(data.height, data.width) < 2 * model.output_stride:
+        raise MatlibError(f"data.height and data.width ({data.height}, {data.width}) are to be at least twice "
+                          f"model.output_stride ({model.output_stride}): the feature map needs 2 by 2 cells")
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
                           "the triplet loss compares them")
-    whole = {"model.encoder_layers": model.encoder_layers, "model.decoder_layers": model.decoder_layers,
-             "data.pad": data.pad, "data.workers": data.workers, "seed": config.seed}
-    for name, value in whole.items():
-        if value < 0:
-            raise MatlibError(f"{name} is 0 or more; got {value}")
-    if config.seed >= 1 << 32:
-        raise MatlibError(f"seed is a number below 2**32; got {config.seed}")
-    if config.loss.tps_points < 2:
-        raise MatlibError(f"loss.tps_points is 2 or more; got {config.loss.tps_points}")
-    for name, share in {"model.dropout": model.dropout, "data.flip": data.flip, "data.erasing": data.erasing}.items():
-        if not 0 <= share <= 1:
-            raise MatlibError(f"{name} is a probability, 0 to 1; got {share}")
+    if model.parts < 2 and (loss.separation or loss.diversity) and model.architecture == "mat":
+        raise MatlibError("loss.separation and loss.diversity compare parts; set both to 0, or model.parts to 2 or "
+                          "more")
 
 
 #: What makes keypoints and parts follow the body; the book's chapter of trials has how the last of it was found, the

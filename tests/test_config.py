@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlib.ablations import ROWS, TABLE_1, TABLE_2, row_config
-from matlib.config import RunConfig, differences, profile, profile_names, read_value
+from matlib.config import Range, RunConfig, differences, flatten, profile, profile_names, read_value
 from matlib.errors import MatlibError
 
 
@@ -20,8 +21,8 @@ def test_a_configuration_survives_json(name, row, seed, lr):
 
 @given(st.integers(1, 40), st.booleans())
 def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
-    typed = profile("laptop").change({"model.parts": parts, "data.cache": cache, "train.optimizer": "sgd"})
-    spelled = profile("laptop").change({"model.parts": str(parts), "data.cache": str(cache), "train.optimizer": "sgd"})
+    typed = profile("paper").change({"model.parts": parts, "data.cache": cache, "train.optimizer": "sgd"})
+    spelled = profile("paper").change({"model.parts": str(parts), "data.cache": str(cache), "train.optimizer": "sgd"})
     assert typed == spelled and typed.model.parts == parts and typed.data.cache is cache
 
 
@@ -47,11 +48,57 @@ def test_strings_of_a_command_line_mean_what_python_values_mean(parts, cache):
     ("data.pad", -1, "data.pad"),
     ("data.workers", -1, "data.workers"),
     ("data.erasing", -0.1, "data.erasing"),
+    ("train.warmup_epochs", -2, "train.warmup_epochs"),
+    ("train.momentum", 1, "train.momentum"),
+    ("train.clip", -1, "train.clip"),
+    ("train.step_epochs", 0, "train.step_epochs"),
+    ("loss.label_smoothing", 2, "loss.label_smoothing"),
+    ("loss.equivariance", -1, "loss.equivariance"),
+    ("model.width", 0, "model.width"),
+    ("model.feedforward", 0, "model.feedforward"),
+    ("model.parts", 1, "model.parts"),
+    ("model.parts", "9" * 5000, "model.parts"),
+    ("model.parts", 10 ** 400, "model.parts"),
+    ("model.parts", "[" * 100_000, "model.parts"),
+    ("data.height", 8, "data.height"),
+    ("data.width", 15, "data.width"),
 ])
 def test_a_wrong_setting_is_one_sentence_that_names_it(name, value, said):
     with pytest.raises(MatlibError) as error:
         profile("laptop").change({name: value})
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def _numbers() -> list[tuple[str, type]]:
+    """Every number among the settings, by dotted name."""
+    config = profile("paper")
+    return [(name, type(value)) for name, value in flatten(config.to_dict()) if type(value) in (int, float)]
+
+
+@pytest.mark.parametrize("name, kind", _numbers())
+@settings(max_examples=15)
+@given(data=st.data())
+def test_no_number_is_without_a_range(name, kind, data):
+    """Below 0, beyond any sense, and not finite: refused as a value and as a word, and in a section made by hand."""
+    far = 1 << 32
+    numbers = st.integers() if kind is int else st.floats(allow_nan=False, allow_infinity=False)
+    value = data.draw(numbers.filter(lambda n: n < 0 or n >= far))
+    section, _, key = name.rpartition(".")
+    for made in (value, str(value)):
+        with pytest.raises(MatlibError, match=name):
+            profile("paper").change({name: made})
+    for made in (value, math.nan, math.inf, -math.inf) if kind is float else (value,):
+        with pytest.raises(MatlibError, match=name):
+            RunConfig(**{section: dataclasses.replace(getattr(RunConfig(), section), **{key: made})}
+                      if section else {key: made})
+
+
+@given(st.integers(-3, 8), st.integers(0, 5), st.integers(1, 3), st.booleans(), st.booleans())
+def test_a_range_has_what_its_words_say(value, low, size, above, below):
+    allowed = Range(low, low + size, above, below)
+    inside = [n for n in range(low, low + size + 1) if not (above and n == low) and not (below and n == low + size)]
+    assert (value in allowed) == (value in inside) and math.nan not in allowed
+    assert ("above" in str(allowed)) == above and ("below" in str(allowed)) == below
 
 
 def test_unknown_profiles_and_rows_are_named_with_the_known_ones():
