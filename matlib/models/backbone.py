@@ -2,6 +2,8 @@
 
 import math
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -13,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from matlib.errors import MatlibError
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
+_WRAPPERS = ("state_dict", "model")
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -25,7 +28,8 @@ class Trunk(nn.Module):
         name: a torchvision classification model, as ``resnet50``.
         cut: the node whose output is taken; ``""`` is the last one that is still a map.
         output_stride: pixels per cell, a power of two up to the network's own.
-        weights: ``imagenet``, ``none``, or the path of a state dict of that network.
+        weights: ``imagenet``, ``none``, or the path of a state dict of that network, as it is, with ``module.`` before
+            its names, or under ``state_dict`` or ``model``.
 
     Attributes:
         stride: pixels per cell. channels: of the output. start: in words, what the weights started from.
@@ -147,9 +151,33 @@ def _imagenet(name: str) -> tuple[dict[str, Tensor], str]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file, also where a training loop wrapped it or its names. Raises MatlibError."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        path.open("rb").close()  # torch.load raises OSError for damaged files, too
     except FileNotFoundError:
         raise MatlibError(f"there is no file of trunk weights at {path}") from None
+    except OSError as error:
+        raise MatlibError(f"the trunk weights {str(path)[:200]} cannot be read ({error.strerror}); "
+                          "name a file") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if "not an allowed global" not in str(error):
+            raise MatlibError(f"{path} is not a file of trunk weights ({type(error).__name__})") from None
+        raise MatlibError(f"{path} holds Python objects beside tensors, which may run code and are not loaded: "
+                          "where it was made, save model.state_dict() alone") from None
     except Exception as error:  # torch.load raises whatever its zip reader or unpickler meets
         raise MatlibError(f"{path} is not a file of trunk weights ({type(error).__name__})") from None
+    return _unwrapped(content, path)
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+    while isinstance(content, dict) and (inner := [content[k] for k in _WRAPPERS if isinstance(content.get(k), dict)]):
+        content = inner[0]
+    if not isinstance(content, dict):
+        raise MatlibError(f"{path} holds a {type(content).__name__}, not trunk weights; save model.state_dict()")
+    state = {str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise MatlibError(f"{path} holds values that are not finite numbers in {broken[0]}; take a sound file")
+    return state

@@ -1,5 +1,6 @@
 """The trunk: cut where asked, at the stride asked for, with the weights asked for."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -79,3 +80,32 @@ def test_weights_of_another_network_are_refused(tmp_path):
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(MatlibError, match="not a file of trunk weights"):
         Trunk("resnet18", "", 16, str(tmp_path / "text.pth"))
+    (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:100_000])
+    with pytest.raises(MatlibError, match="not a file of trunk weights"):
+        Trunk("resnet18", "", 16, str(tmp_path / "w.pth"))
+
+
+def test_weights_are_found_in_what_a_training_loop_wrapped_around_them(tmp_path):
+    torch.manual_seed(0)
+    network = resnet18(weights=None)
+    state = network.state_dict()
+    prefixed = {f"module.{name}": value for name, value in state.items()}
+    for content in (state, prefixed, {"state_dict": prefixed, "epoch": 3}, {"model": state, "optimizer": {}}):
+        torch.save(content, tmp_path / "w.pth")
+        body = Trunk("resnet18", weights=str(tmp_path / "w.pth")).body.state_dict()
+        assert all(torch.equal(body[name], state[name]) for name in body)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (torch.nn.Conv2d(1, 1, 1), r"holds Python objects beside tensors.*save model.state_dict\(\) alone"),
+        ({"state_dict": {}, "best": np.float64(0.5)}, "holds Python objects beside tensors"),
+        ([1, 2], "holds a list, not trunk weights"),
+        ({"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)}, "not finite numbers in conv1.weight"),
+    ],
+)
+def test_other_weights_are_refused_for_the_true_reason(tmp_path, content, sentence):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(MatlibError, match=sentence):
+        Trunk("resnet18", weights=str(tmp_path / "w.pth"))
