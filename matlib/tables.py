@@ -1,6 +1,7 @@
 """The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
 
 from collections.abc import Iterable
+from html import escape
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,14 @@ _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "finger
 
 
 def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    try:
+        yield from _lines(record)
+    except KeyError as error:
+        raise MatlibError(f"{record['path']} is not a run's record: it has no {error.args[0]}; delete it and run the "
+                          "training again") from None
+
+
+def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config, run, data = record["config"], record["run"], record["data"]
     settings = RunConfig.from_dict(config)
     for name, metrics in record["metrics"].items():
@@ -224,7 +233,12 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
 
 def show(frame: pd.DataFrame, caption: str = "") -> Styler:
     """The table as the book prints it."""
-    return frame.style.set_caption(caption).format(precision=1).set_table_attributes('class="dataframe"')
+    style = frame.rename(index=_escaped, columns=_escaped).style.set_caption(escape(caption, quote=False))
+    return style.format(precision=1, escape="html").set_table_attributes('class="dataframe"')
+
+
+def _escaped(name: Any) -> Any:
+    return escape(name, quote=False) if isinstance(name, str) else name
 
 
 def provenance(frame: pd.DataFrame) -> Styler:

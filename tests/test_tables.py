@@ -1,7 +1,10 @@
 """Tables: means and deviations of exactly the records they name, the paper's numbers untouched, nothing invented."""
 
+import errno
 import json
+import os
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -112,6 +115,74 @@ def test_a_damaged_record_is_told(tmp_path, damaged):
     (tmp_path / "record.json").write_text(damaged)
     with pytest.raises(MatlibError, match="is not a run's record; delete it and run the training again"):
         records.read_record(tmp_path)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("config.name", None), ("config.name", 5), ("data.fingerprint", None), ("data", []), ("run.hardware", 3),
+    ("run.schema", 99), ("metrics.d.rank1", float("nan")), ("metrics.d.mAP", float("inf")), ("metrics.d.rank5", -5),
+    ("metrics.d.rank10", "0.5"), ("metrics.d.queries", 1.5), ("metrics.d.rank3", None), ("metrics.d", 3),
+    ("run.date", None), ("seconds.training", -1), ("config.profile", None)])
+def test_a_record_with_a_wrong_field_is_told_with_its_path(tmp_path, field, value):
+    record(tmp_path)
+    path = next(tmp_path.rglob("record.json"))
+    content = json.loads(path.read_text())
+    content["metrics"] = {"d": content["metrics"].popitem()[1]}
+    path.write_text(json.dumps(content))
+    assert len(tables.load_records([tmp_path])) == 1
+    *sections, key = field.split(".")
+    inner = content
+    for section in sections:
+        inner = inner[section]
+    inner.pop(key) if value is None else inner.update({key: value})
+    path.write_text(json.dumps(content))
+    with pytest.raises(MatlibError, match=f"{path} is not a run's record"):
+        tables.load_records([tmp_path])
+
+
+def test_what_is_no_file_of_a_record_is_told(tmp_path):
+    path = tmp_path / "record.json"
+    for text in ("[" * 100_000 + "]" * 100_000, '{"config": ' + "9" * 5000 + "}", "\x00"):
+        path.write_text(text)
+        with pytest.raises(MatlibError, match="record.json is not a run's record"):
+            records.read_record(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(MatlibError, match="it is no file"):
+        records.read_record(path)
+    (tmp_path / "folder" / "record.json").mkdir(parents=True)
+    with pytest.raises(MatlibError, match="it is no file"):
+        records.read_record(tmp_path / "folder")
+    with pytest.raises(MatlibError, match="could not be read"):
+        records.read_record("x" * 5000)
+
+
+def test_many_writers_of_one_file_leave_one_of_their_contents(tmp_path):
+    contents = [bytes([letter]) * 100_000 for letter in b"abcdefgh"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: records.write_atomically(tmp_path / "one", content), contents * 10))
+    assert (tmp_path / "one").read_bytes() in contents and [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("code, mend", [(errno.ENOSPC, "make room"), (errno.EROFS, "a place that you may write to")])
+def test_the_mend_fits_the_cause(tmp_path, monkeypatch, code, mend):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(records.os, "replace", fail)
+    with pytest.raises(MatlibError, match=mend):
+        records.write_atomically(tmp_path / "one", b"")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(MatlibError, match="a file is in the way"):
+        records.write_atomically(tmp_path / "file" / "x", b"")
+
+
+def test_no_table_carries_script_from_a_record(tmp_path):
+    record(tmp_path / "<script>alert(1)")
+    frame = tables.load_records([tmp_path]).assign(hardware="<script>alert(2)", tested_on="<script>alert(3)")
+    pages = [tables.provenance(frame), tables.show(frame[["tested_on"]].set_index("tested_on", drop=False)),
+             tables.show(pd.DataFrame([[1.0]], columns=["<script>"]))]
+    assert all("<script>" not in page.to_html() and "&lt;script&gt;" in page.to_html() for page in pages)
 
 
 def test_one_seed_has_the_interval_of_its_queries(tmp_path):
