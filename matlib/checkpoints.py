@@ -1,6 +1,7 @@
 """A trained model on disk: its weights with the configuration that they belong to."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from matlib.models import build_model
 from matlib.records import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
+MOST_IDENTITIES = 10_000_000
+"""A checkpoint that claims more is damaged; its classifiers would fill the memory before that is noticed."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -23,17 +26,36 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What ``save`` wrote. Raises MatlibError where there is no such file, or it is something else."""
+    """What ``save`` wrote. Raises MatlibError where there is no such file, it is something else, or it is damaged."""
+    try:
+        path.open("rb").close()  # torch.load raises OSError for damaged files, too
+    except FileNotFoundError:
+        raise MatlibError(f"there is no checkpoint at {path}; "
+                          "train the model first (python -m matlib.training)") from None
+    except OSError as error:
+        raise MatlibError(f"the checkpoint {str(path)[:200]} cannot be read ({error.strerror}): "
+                          "name a run's folder, or its checkpoint") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or not {"config", "identities", "model"} <= content.keys():
             raise ValueError("no checkpoint")
+        _check(content)
         return content
-    except FileNotFoundError:
-        raise MatlibError(f"there is no checkpoint at {path}; "
-                          "train the model first (python -m matlib.training)") from None
     except Exception:  # torch.load raises whatever its zip reader or unpickler meets
-        raise MatlibError(f"{path} is not a checkpoint of matlib") from None
+        raise MatlibError(f"{path} is not a checkpoint of matlib, or it is damaged: move it away and run the training "
+                          "again, or name a finished run") from None
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raises ValueError for other types than ``model_state`` gives, and for weights that are not finite."""
+    identities, model = content["identities"], content["model"]
+    if not isinstance(content["config"], dict) or not isinstance(model, dict):
+        raise ValueError("no configuration or no weights")
+    if type(identities) is not int or not 0 < identities < MOST_IDENTITIES:
+        raise ValueError("no number of identities")
+    for values in model.values():
+        if not isinstance(values, torch.Tensor) or (values.is_floating_point() and not values.isfinite().all()):
+            raise ValueError("no weights")
 
 
 def model_state(model: nn.Module, config: RunConfig, identities: int) -> dict[str, Any]:
@@ -72,4 +94,4 @@ def initial_model(path: Path | str) -> nn.Module:
 
 
 def _file(path: Path | str) -> Path:
-    return Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
+    return Path(path) / CHECKPOINT if os.path.isdir(path) else Path(path)
