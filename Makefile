@@ -21,7 +21,7 @@ BUILD = snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)
 .PHONY: help book plan test lab lock environment strip clean clean-runs
 
 help:  ## list the targets
-	@echo "make TARGET [PROFILE=laptop|paper|smoke] [SEEDS=\"0 1 2\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
+	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .venv/installed: requirements.lock pyproject.toml

@@ -28,7 +28,7 @@ BOOK = SOURCE / "book"
 PROFILE = config.get("profile", "laptop")
 SEEDS = str(config.get("seeds", 0)).split()
 GPUS = int(config.get("gpus", 0))
-PRESET = {"smoke": "tiny", "laptop": "small", "paper": "large"}.get(PROFILE, "small")
+PRESET = {"smoke": "tiny", "laptop": "small", "town": "large", "paper": "large"}.get(PROFILE, "small")
 ROOT = "data" if PRESET == "small" else f"data/{PRESET}"
 DATASET = "annyville-occluded"
 MANIFEST = f"{ROOT}/{DATASET}.json"
@@ -87,6 +87,7 @@ NEEDS = {
 MINUTES = {
     "smoke": {"data": 0.3, "run": 0.5, "page": 0.2, "html": 0.3},
     "laptop": {"data": 4, "run": 5, "page": 0.5, "html": 0.3},
+    "town": {"data": 25, "run": 12, "page": 0.7, "html": 0.3},
     "paper": {"data": 120, "run": 90, "page": 2, "html": 0.3},
 }
 

@@ -53,7 +53,7 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
     """
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
-        raise MatlibError(f"exporting needs {' and '.join(missing)}: pip install 'matlib[export]'")
+        raise MatlibError(f"exporting needs {' and '.join(missing)}: pip install -e '.[export]' in a checkout")
     exported = PixelsToDescriptors(copy.deepcopy(model).cpu()).eval()
     images = torch.zeros((2, 3, config.data.height, config.data.width), dtype=torch.uint8)
     with _quiet():

@@ -102,7 +102,7 @@ def test_a_range_has_what_its_words_say(value, low, size, above, below):
 
 
 def test_unknown_profiles_and_rows_are_named_with_the_known_ones():
-    with pytest.raises(MatlibError, match="paper, laptop, smoke"):
+    with pytest.raises(MatlibError, match="paper, town, laptop, smoke"):
         profile("desktop")
     with pytest.raises(MatlibError, match="encoder_only"):
         row_config("encoders", "smoke")

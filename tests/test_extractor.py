@@ -325,5 +325,5 @@ def test_a_target_that_cannot_be_written_is_told_before_the_work(tmp_path, monke
 
 def test_what_an_export_needs_is_told(extractor, monkeypatch, tmp_path):
     monkeypatch.setattr("matlib.export.find_spec", lambda name: None)
-    with pytest.raises(MatlibError, match=r"exporting needs onnx and onnxscript: pip install 'matlib\[export\]'"):
+    with pytest.raises(MatlibError, match=r"exporting needs onnx and onnxscript: pip install -e '.\[export\]'"):
         extractor.export(tmp_path / "model.onnx")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 TEMPLATE = """\
 # Written by `make environment` from pyproject.toml; do not edit.
-name: {name}
+name: matlib
 channels:
   - conda-forge
 dependencies:
@@ -20,7 +20,7 @@ dependencies:
 
 def environment(pyproject: Path) -> str:
     project = tomllib.loads(pyproject.read_text())["project"]
-    return TEMPLATE.format(name=project["name"], python=project["requires-python"])
+    return TEMPLATE.format(python=project["requires-python"])
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def schedule(name: str, epochs: int | None) -> Iterator[str]:
 
 
 def render(preset: str, root: Path) -> None:
-    subprocess.run([sys.executable, "-m", "matlib.annyville", "--preset", preset, "--protocol", "occluded", "--seed", "0",
-                    "--out", str(root)], cwd=ROOT, check=True)
+    command = [sys.executable, "-m", "matlib.annyville", "--preset", preset, "--protocol", "occluded", "--seed", "0"]
+    subprocess.run([*command, "--out", str(root)], cwd=ROOT, check=True)
 
 
 def train(row: str, seed: int, options: argparse.Namespace, end: float) -> str:

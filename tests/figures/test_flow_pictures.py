@@ -22,8 +22,9 @@ def found():
 def test_a_flow_says_the_same_of_a_place_at_every_size(found, finer):
     """Corner-aligned grids of n and f (n - 1) + 1 points share every f-th point; between cells the maps are blended."""
     model, output = found
-    output.keypoints = Keypoints(torch.tensor([[[0.1, 0.2], [-0.5, 0.4], [0.3, -0.7]], [[0.4, 0.1], [-0.6, 0.2], [0, -0.5]]]),
-                                 torch.eye(2) + 0.2 * torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(1)))
+    generator = torch.Generator().manual_seed(1)
+    output.keypoints = Keypoints(torch.rand(2, 3, 2, generator=generator) - 0.5,
+                                 torch.eye(2) + 0.2 * torch.randn(2, 3, 2, 2, generator=generator))
     coarse, _ = learned_flow(model, output, 0, 1, (64, 32))
     fine, _ = learned_flow(model, output, 0, 1, (63 * finer + 1, 31 * finer + 1))
     torch.testing.assert_close(fine[:, ::finer, ::finer], coarse, atol=1e-4, rtol=1e-4)
