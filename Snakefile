@@ -28,7 +28,7 @@ BOOK = SOURCE / "book"
 PROFILE = config.get("profile", "laptop")
 SEEDS = str(config.get("seeds", 0)).split()
 if not SEEDS or not all(seed.isascii() and seed.isdecimal() for seed in SEEDS):
-    sys.exit(f'error: SEEDS are whole numbers from 0 with spaces between them, as SEEDS="0 1 2"; got {config["seeds"]!r}')
+    sys.exit(f'error: SEEDS are whole numbers from 0, as SEEDS="0 1 2"; got {config["seeds"]!r}')
 GPUS = int(config.get("gpus", 0))
 PRESET = {"smoke": "tiny", "laptop": "small", "town": "large", "paper": "large"}.get(PROFILE, "small")
 ROOT = "data" if PRESET == "small" else f"data/{PRESET}"
