@@ -5,7 +5,8 @@ What is made again, and when:
   runs   once for each row and seed. A run depends on its settings (every field of its RunConfig), on
          book/training.ipynb and on the data's manifest; not on the library's code, where an edited comment would cost
          hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
-         on from its checkpoint.
+         on from its last epoch; one whose record or checkpoint is lost is trained anew. A run of other settings or
+         data is moved into a hidden folder beside it before the new one starts.
   pages  the other notebooks: whenever the notebook, a record or any file of the library changes.
   html   whenever a page or a text of the book changes.
 Everything is made in the working directory (--directory); the sources are read from where this file is.
@@ -94,10 +95,15 @@ MINUTES = {
 }
 
 try:
-    CONFIGS = {row.name: row_config(row.name, PROFILE).to_dict() for row in TABLE_1}
+    SETTINGS = {row.name: json.dumps(row_config(row.name, PROFILE).to_dict(), sort_keys=True) for row in TABLE_1}
 except MatlibError as error:
     sys.exit(f"error: {error}")
 
+
+def run_parameters(wildcards):
+    """Of book/training.ipynb, and of the step before it."""
+    return json.dumps(dict(profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed), dataset=DATASET, root=ROOT,
+                           out=RUN.format(**wildcards)))
 
 
 def hold_build_lock():
@@ -149,7 +155,7 @@ onerror:
           "give the same command again.", file=sys.stderr)
 
 
-localrules: training_page, html  # on a cluster too
+localrules: clear, training_page, html  # on a cluster too
 
 
 wildcard_constraints:
@@ -176,25 +182,38 @@ rule data:
         " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root}"
 
 
+rule clear:
+    message: "make room for {wildcards.row}, seed {wildcards.seed}"
+    input: MANIFEST
+    output: f"{RUN}/.wanted.json"
+    params:
+        settings=lambda wildcards: SETTINGS[wildcards.row],
+        parameters=lambda wildcards: run_parameters(wildcards),
+    priority: 20
+    shell:
+        "exec python {SOURCE:q}/workflow/clear.py {output:q} --parameters {params.parameters:q}"
+
+
 rule run:
     message: "train {wildcards.row}, seed {wildcards.seed}"
     input:
+        f"{RUN}/.wanted.json",
         notebook=BOOK / "training.ipynb",
         data=MANIFEST,
     output:
         notebook=f"{RUN}/training.ipynb",
+        # What is there when the job starts is of the wanted run, and is given back when the job fails: see `clear`.
         record=update(f"{RUN}/record.json"),
+        checkpoint=update(f"{RUN}/checkpoint.pt"),
     params:
-        settings=lambda wildcards: json.dumps(CONFIGS[wildcards.row], sort_keys=True),
-        parameters=lambda wildcards: json.dumps(dict(
-            profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed), dataset=DATASET, root=ROOT,
-            out=RUN.format(**wildcards), set_aside=True)),
+        settings=lambda wildcards: SETTINGS[wildcards.row],
+        parameters=lambda wildcards: run_parameters(wildcards),
     threads: 1
     resources: gpu=1 if GPUS else 0
     priority: 10
     shell:
-        "export OMP_NUM_THREADS={threads}; exec python {SOURCE}/workflow/execute.py {input.notebook} {output.notebook}"
-        " --show --gpus {GPUS} --parameters {params.parameters:q}"
+        "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/execute.py {input.notebook:q}"
+        " {output.notebook:q} --show --gpus {GPUS} --parameters {params.parameters:q}"
 
 
 rule training_page:

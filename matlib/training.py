@@ -61,9 +61,10 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     """Train one model, evaluate it on its data set's queries, and write checkpoint and record into ``out``.
 
     Returns the record. A finished run of the same configuration in ``out`` is returned as it is; an unfinished one goes
-    on. A set without a test is trained on, and its record has no metrics. Raises MatlibError where ``out`` holds a run
-    of another configuration or other images, the data cannot be read or tested on, or this machine or its environment
-    would train something else than the configuration says; all of that before the first epoch.
+    on, and one whose checkpoint is lost is trained anew. A set without a test is trained on, and its record has no
+    metrics. Raises MatlibError where ``out`` holds a run of another configuration or other images, the data cannot be
+    read or tested on, or this machine or its environment would train something else than the configuration says; all of
+    that before the first epoch.
     """
     out = Path(out)
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
@@ -71,7 +72,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, "
                           "and test on it with python -m matlib.testing")
     check_same(config, fingerprint(data), out)
-    if (out / records.RECORD).exists():
+    if (out / records.RECORD).exists() and (out / checkpoints.CHECKPOINT).exists():
         logger.info("%s: finished before, record in %s", config.name, out)
         return records.read_record(out)
     _check_machine(config.train)

@@ -61,6 +61,18 @@ def test_another_run_is_named_and_set_aside_whole(tmp_path, config, leave, chang
         assert (out / "training.partial.ipynb").exists()  # the notebook that is being executed stays where it is
 
 
+@pytest.mark.parametrize(("changes", "images"), [({"loss.consistency": 1.0}, "abc123"), ({}, "other")])
+def test_the_wanted_runs_state_stays_where_another_record_lies_beside_it(tmp_path, config, changes, images):
+    out = tmp_path / "run"
+    finish(out, config.change(changes), images)
+    stop(out, config)
+    state = (out / earlier.RESUME).read_bytes()
+    moved = earlier.set_aside(config, out)
+    assert {path.name for path in moved.iterdir()} == {records.RECORD, checkpoints.CHECKPOINT}
+    assert (out / earlier.RESUME).read_bytes() == state and not (out / records.RECORD).exists()
+    assert earlier.set_aside(config, out) is None
+
+
 def test_a_run_in_training_is_not_set_aside(tmp_path, config):
     out = tmp_path / "run"
     finish(out, config, "other")
