@@ -77,6 +77,7 @@ def _run(*arguments: Any, starts: int = 4, **options: Any) -> None:
 
 
 def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool) -> None:
+    from nbclient.exceptions import DeadKernelError
     from papermill import PapermillExecutionError
 
     partial = output.with_name(f"{output.stem}.partial.ipynb")
@@ -86,6 +87,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool
              stdout_file=Lines() if show else None, extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
     except PapermillExecutionError as error:
         raise ValueError(f"{notebook}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+                         f"(as far as it came: {partial})") from None
+    except DeadKernelError:
+        raise ValueError(f"{notebook}: its kernel was killed, perhaps for want of memory; give the same command again "
                          f"(as far as it came: {partial})") from None
     partial.replace(output)
 

@@ -3,9 +3,11 @@
     python workflow/guard.py LOCK COMMAND [ARGUMENT ...]
 
 The command and all that it starts end within a second of the death of whoever called the guard, however that death
-came (kill -9, a closed terminal); and while one command runs, another with the same LOCK waits for it to end.
+came (kill -9, a closed terminal), or of the command's own; and while one command runs, another with the same LOCK waits
+for it to end.
 """
 
+import ctypes
 import fcntl
 import os
 import subprocess
@@ -13,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -26,12 +28,33 @@ def end_with_parent() -> None:
     the watcher and spare the watched. The original process stays in the group, and hands on the child's exit status.
     """
     caller = os.getppid()
+    _adopt_orphans()
     child = os.fork()
     if child:
         _wait(child, caller)
     else:
         os.setsid()
+        _adopt_orphans()
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _adopt_orphans() -> None:
+    """What a killed descendant leaves behind, as a kernel its training, becomes a child of this process, not of init.
+
+    Linux alone can do that; elsewhere such a process lives on.
+    """
+    if sys.platform == "linux":
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+
+
+def _kill_descendants() -> None:
+    """Returns when they are gone, so that the locks they held are free."""
+    processes = psutil.Process().children(recursive=True)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 def _wait(child: int, caller: int) -> None:
@@ -40,6 +63,7 @@ def _wait(child: int, caller: int) -> None:
         while os.getppid() == caller:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
+                _kill_descendants()
                 code = os.waitstatus_to_exitcode(status)
                 os._exit(code if code >= 0 else 128 - code)
             time.sleep(0.2)
@@ -51,8 +75,7 @@ def _wait(child: int, caller: int) -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
-    for process in psutil.Process().children(recursive=True):
-        process.kill()
+    _kill_descendants()
     os._exit(1)
 
 
