@@ -11,7 +11,8 @@ endif
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 ifdef MATLIB_REAL_DATA
-export MATLIB_REAL_DATA := $(abspath $(MATLIB_REAL_DATA))
+# abspath would take each word of a name with spaces for a name.
+export MATLIB_REAL_DATA := $(if $(filter /%,$(firstword $(MATLIB_REAL_DATA))),,$(CURDIR)/)$(MATLIB_REAL_DATA)
 endif
 PROFILE_FILE = $(or $(wildcard workflow/profiles/$(ON)/config.yaml),$(error ON is one of: $(notdir $(wildcard workflow/profiles/*))))
 BUILD = snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)) \
@@ -24,6 +25,10 @@ help:  ## list the targets
 	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+# The scripts in an environment name the place where it was made; where the clone has moved, it is made anew.
+ifeq ($(shell grep -sF ' $(CURDIR)/.venv' .venv/pyvenv.cfg),)
+.PHONY: .venv/installed
+endif
 .venv/installed: requirements.lock pyproject.toml
 	@tools/install.sh
 

@@ -178,8 +178,8 @@ rule data:
     params: preset=PRESET, root=ROOT
     threads: 16  # Snakemake lowers it to what there is
     shell:
-        "exec python {SOURCE}/workflow/guard.py {params.root}/.lock python -m matlib.annyville"
-        " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root}"
+        "exec python {SOURCE:q}/workflow/guard.py {params.root:q}/.lock python -m matlib.annyville"
+        " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root:q}"
 
 
 rule clear:
@@ -220,7 +220,7 @@ rule training_page:
     message: "page training"
     input: f"{SHOWN}/training.ipynb"
     output: "_build/src/training.ipynb"
-    shell: "cp {input} {output}"
+    shell: "cp {input:q} {output:q}"
 
 
 rule page:
@@ -234,7 +234,7 @@ rule page:
         parameters=lambda wildcards: json.dumps(PARAMETERS.get(wildcards.page, {})),
         real_data=lambda wildcards: os.environ.get("MATLIB_REAL_DATA", "") if wildcards.page == "real" else "",
     shell:
-        "exec python {SOURCE}/workflow/execute.py {input.notebook} {output} --parameters {params.parameters:q}"
+        "exec python {SOURCE:q}/workflow/execute.py {input.notebook:q} {output:q} --parameters {params.parameters:q}"
 
 
 rule html:
@@ -248,9 +248,9 @@ rule html:
     shell:
         """
         rm -rf _build/new _build/old && mkdir -p _build/new
-        cp -R {BOOK} _build/new/book && cp {input.pages} _build/new/book
-        jupyter-book build _build/new/book --path-output _build/new --config {input.config} -n -W --keep-going -q \
-            > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}
+        cp -R {BOOK:q} _build/new/book && cp {input.pages:q} _build/new/book
+        jupyter-book build _build/new/book --path-output _build/new --config {input.config:q} -n -W --keep-going -q \
+            > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}
         if [ -e _build/html ]; then mv _build/html _build/old; fi
         mv _build/new/_build/html _build/html
         rm -rf _build/new _build/old

@@ -38,7 +38,7 @@ python=$(find_python)
 if [[ -e .venv/installing ]]; then
     echo "The last installation was cut off; starting it again."
 fi
-if [[ ! -x .venv/bin/python || -e .venv/installing ]]; then
+if [[ ! -x .venv/bin/python || -e .venv/installing ]] || ! grep -qsF " $(pwd -P)/.venv" .venv/pyvenv.cfg; then
     make_venv
 fi
 touch .venv/installing
