@@ -39,6 +39,8 @@ RUN = f"runs/{PROFILE}/{{row}}/seed{{seed}}"
 RUNS = expand(RUN, row=[row.name for row in TABLE_1], seed=SEEDS)
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
+CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
+MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path) for folder in ("records", "ladder", "effects", "trials", "longer")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
@@ -69,22 +71,22 @@ PARAMETERS = {
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
 NEEDS = {
-    **{chapter: [MANIFEST, f"{SHOWN}/record.json"] for chapter in CHAPTERS},
+    **{chapter: [MANIFEST, *MODEL] for chapter in CHAPTERS},
     "data": [MANIFEST],
     "datacard": [MANIFEST],
     "model": [str(BOOK / "records" / "step.json")],
     "options": RECORDS + REFERENCE,
     "difficulty": [MANIFEST] + RECORDS + REFERENCE,
-    "diagnostics": [f"{SHOWN}/record.json"],
+    "diagnostics": MODEL,
     "table1": RECORDS + REFERENCE,
-    "scores": [f"{SHOWN}/record.json"] + REFERENCE,
+    "scores": [MANIFEST, *MODEL] + REFERENCE,
     "trials": REFERENCE,
     "longer": RECORDS + REFERENCE,
-    "figure1": [f"{SHOWN}/record.json"],
-    "figure3": [f"{SHOWN}/record.json"],
-    "protocol": [MANIFEST, f"{SHOWN}/record.json"],
-    "real": [f"{run}/record.json" for run in TESTED] + REFERENCE,
-    "extractor": [MANIFEST, f"{SHOWN}/record.json"],
+    "figure1": MODEL,
+    "figure3": MODEL,
+    "protocol": [MANIFEST, *MODEL],
+    "real": [f"{run}/{name}" for run in TESTED for name in ("record.json", "checkpoint.pt")] + REFERENCE,
+    "extractor": [MANIFEST, *MODEL],
 }
 # Minutes on one core (data, page) or one job (run), for the estimate at the start.
 MINUTES = {
@@ -168,6 +170,7 @@ rule book:
     message: "all is made"
     input:
         RECORDS,
+        CHECKPOINTS,
         "_build/html/.buildinfo",
     default_target: True
 

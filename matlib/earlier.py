@@ -21,9 +21,9 @@ def check_same(config: RunConfig, images: str, out: Path) -> None:
 def set_aside(config: RunConfig, out: Path | str) -> Path | None:
     """Move a run of other settings or images out of the way, and say where it is now; None where there is none.
 
-    Its files go into a hidden folder in ``out``, where no table finds its records (``records.find_records``). A state to
-    resume the wanted run from stays, whosever record lies beside it. Raises MatlibError where the data or the earlier
-    run cannot be read, or it is being trained.
+    Its files go into a hidden folder in ``out``, where no table finds its records (``records.find_records``). A state
+    to resume the wanted run from stays, whosever record lies beside it. Raises MatlibError where the data or the
+    earlier run cannot be read, or it is being trained.
     """
     out = Path(out)
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)

@@ -1,4 +1,4 @@
-"""Moves a run of other settings or images out of a run's folder, before the build trains there, and notes what is wanted.
+"""Moves a run of other settings or images out of a run's folder before the build trains there; notes what is wanted.
 
     python workflow/clear.py NOTE --parameters JSON
 
