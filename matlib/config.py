@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from matlib.errors import MatlibError
 
 OPTION = "data.options."
+METHOD = "model.method."
 _NO_RESULT = ("data.root", "data.workers", "data.cache", OPTION + "duke")  # where the data lies, and how it is read
 
 
@@ -82,6 +83,7 @@ class ModelConfig:
     part_head: Literal["concat", "per_part"] = "concat"
     descriptor: Literal["after", "before"] = "after"  # the neck
     visibility: Literal["off", "max", "argmax"] = "off"  # of a part: what weighs its distance at test time
+    method: dict[str, Any] = field(default_factory=dict)  # settings of the method's own: its ``Settings``
 
 
 @dataclass(frozen=True)
@@ -178,16 +180,17 @@ class RunConfig:
     def change(self, changes: dict[str, Any]) -> "RunConfig":
         """The same configuration with some fields replaced, by dotted name: ``{"model.parts": 6, "seed": 1}``.
 
-        Values may be strings, as a command line gives them. An option of the data set is one level deeper,
-        ``data.options.query``; the set itself says which it has, when it is loaded. Raises MatlibError for an unknown
-        name or a value that does not fit the field.
+        Values may be strings, as a command line gives them. Options of the data set and settings of the method's own
+        are one level deeper, ``data.options.query`` and ``model.method.stripes``; set and method themselves say which
+        they have, when they are loaded. Raises MatlibError for an unknown name or a value that does not fit the field.
         """
         sections: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
         for name, value in changes.items():
-            if name.startswith(OPTION):
-                options = sections.setdefault("data", {}).setdefault("options", dict(self.data.options))
-                options[name.removeprefix(OPTION)] = read_value(value)
+            if prefix := next((prefix for prefix in (OPTION, METHOD) if name.startswith(prefix)), None):
+                section, key, _ = prefix.split(".")
+                own = sections.setdefault(section, {}).setdefault(key, dict(getattr(getattr(self, section), key)))
+                own[name.removeprefix(prefix)] = read_value(value)
                 continue
             section, _, key = name.rpartition(".")
             if section and not dataclasses.is_dataclass(getattr(self, section, None)):
@@ -246,6 +249,19 @@ def idle_settings(config: RunConfig) -> set[str]:
     if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
         idle |= {"loss.rf_registration"}
     return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
+
+
+def read_settings(kind: type, values: dict[str, Any]) -> Any:
+    """A method's own settings as its dataclass. Raises MatlibError for one that it lacks, and values that do not fit."""
+    known = [own.name for own in dataclasses.fields(kind)]
+    for name in values:
+        if name not in known:
+            raise MatlibError(f"this method has no setting {METHOD}{name}; "
+                              + (f"it has {', '.join(known)}" if known else "it has none"))
+    settings = kind(**{name: _convert(kind(), name, value, METHOD + name) for name, value in values.items()})
+    _check_options(settings)
+    _check_ranges(settings, METHOD)
+    return settings
 
 
 def read_value(value: Any) -> Any:

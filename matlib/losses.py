@@ -60,6 +60,30 @@ def identity_loss(
 
 
 @full_precision
+def hardest_pairs(
+    distances: Float[Tensor, "b b"], identities: Int[Tensor, "b"]
+) -> tuple[Int[Tensor, "b"], Int[Tensor, "b"]]:
+    """Which image of the batch is the farthest positive, and which the nearest negative, of every anchor.
+
+    Args:
+        distances: of all pairs, anchors in rows; infinite where a pair cannot be compared.
+        identities: images of the same number are positives; an image is not its own positive.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative, or the batches differ.
+    """
+    if distances.ndim != 2 or distances.shape != (len(identities), len(identities)):
+        raise ValueError(f"the triplet loss needs distances (B, B) of B identities, not {tuple(distances.shape)} "
+                         f"and {tuple(identities.shape)}")
+    same = identities[:, None] == identities
+    positive = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    if not (positive.any(dim=1) & ~same.all(dim=1)).all():
+        raise ValueError("the triplet loss needs a positive and a negative for every image: put at least two "
+                         "images of every identity and at least two identities into a batch")
+    return distances.masked_fill(~positive, -math.inf).argmax(dim=1), distances.masked_fill(same, math.inf).argmin(dim=1)
+
+
+@full_precision
 def batch_hard_distances(
     features: Float[Tensor, "b d"], identities: Int[Tensor, "b"], distance: str = "euclidean"
 ) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"]]:
@@ -80,16 +104,10 @@ def batch_hard_distances(
     if features.ndim != 2 or identities.shape != features.shape[:1]:
         raise ValueError(f"the triplet loss needs features (B, d) and identities (B,), not "
                          f"{tuple(features.shape)} and {tuple(identities.shape)}")
-    same = identities[:, None] == identities
-    positive = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
-    if not (positive.any(dim=1) & ~same.all(dim=1)).all():
-        raise ValueError("the triplet loss needs a positive and a negative for every image: put at least two "
-                         "images of every identity and at least two identities into a batch")
     with torch.no_grad():
         # The expansion |a|^2 - 2ab + |b|^2 would lose the small distances, the ones that matter.
         distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
-        farthest = distances.masked_fill(~positive, -math.inf).argmax(dim=1)
-        nearest = distances.masked_fill(same, math.inf).argmin(dim=1)
+        farthest, nearest = hardest_pairs(distances, identities)
     differences = features - torch.stack((features[farthest], features[nearest]))  # (2, B, d)
     if distance == "euclidean":
         d_ap, d_an = torch.linalg.vector_norm(differences, dim=-1)
@@ -100,20 +118,28 @@ def batch_hard_distances(
 
 @full_precision
 def triplet_loss(
-    features: Float[Tensor, "b d"], identities: Int[Tensor, "b"], distance: str = "euclidean"
+    features: Float[Tensor, "b d"], identities: Int[Tensor, "b"], distance: str = "euclidean",
+    margin: float | None = None
 ) -> Float[Tensor, ""]:
-    """Batch-hard triplet loss with soft margin: the mean of log(1 + exp(d_ap - d_an)) (Equation 17).
+    """Batch-hard triplet loss: the mean of log(1 + exp(d_ap - d_an)) (Equation 17), or of max(0, d_ap - d_an + margin).
 
     Args:
         features: before the neck; d_ap and d_an are those of `batch_hard_distances`.
         identities: of the images.
         distance: "euclidean", as the cited code has it, or "sqeuclidean", as Equation 17 is printed.
+        margin: of the hinge; None is the soft margin.
 
     Raises:
         ValueError: as `batch_hard_distances`.
     """
-    d_ap, d_an = batch_hard_distances(features, identities, distance)
-    return F.softplus(d_ap - d_an).mean()
+    return margin_loss(*batch_hard_distances(features, identities, distance), margin)
+
+
+def margin_loss(
+    d_ap: Float[Tensor, "b"], d_an: Float[Tensor, "b"], margin: float | None = None
+) -> Float[Tensor, ""]:
+    """The triplet loss of given distances to positives and negatives, as `triplet_loss` has it."""
+    return (F.softplus(d_ap - d_an) if margin is None else F.relu(d_ap - d_an + margin)).mean()
 
 
 @full_precision

@@ -10,7 +10,6 @@ that of PGFA (Miao et al., ICCV 2019) and ISP (Zhu et al., ECCV 2020). The paper
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,39 +21,7 @@ from matlib.errors import MatlibError
 from matlib.evaluation.labels import Array, checked_labels
 from matlib.evaluation.ranking import (METRICS, Block, RankingMetrics, full_precision, gallery_step, plan,
                                        score_blocks, split)
-
-
-@dataclass(frozen=True, eq=False)
-class PartDescriptors:
-    """The descriptors of n images, as K parts; of any real type, kept as tensors of float32 at least.
-
-    Raises MatlibError for shapes that do not fit, values that are not finite, and visibilities outside 0..1.
-    """
-
-    parts: Array
-    """(n, K, channels)"""
-    visibilities: Array
-    """(n, K), in 0..1; booleans will do."""
-    global_features: Array | None = None
-    """(n, channels), which count always, with weight 1; None where there are parts only."""
-
-    def __post_init__(self) -> None:
-        for name in ("parts", "visibilities", "global_features"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, _finite(getattr(self, name), name))
-        parts, visibilities, whole = self.parts, self.visibilities, self.global_features
-        if parts.ndim != 3 or 0 in parts.shape[1:] or visibilities.shape != parts.shape[:2]:
-            raise MatlibError("parts are to have the shape (images, parts, channels) and visibilities (images, parts); "
-                              f"theirs are {tuple(parts.shape)} and {tuple(visibilities.shape)}")
-        if whole is not None and (whole.ndim != 2 or len(whole) != len(parts) or not whole.shape[1]):
-            raise MatlibError(f"global_features have the shape {tuple(whole.shape)}, but there are {len(parts)} "
-                              f"images: the shape is to be ({len(parts)}, channels)")
-        if ((visibilities < 0) | (visibilities > 1)).any():
-            raise MatlibError("visibilities are to lie between 0, hidden, and 1, visible; they range from "
-                              f"{visibilities.min():.3g} to {visibilities.max():.3g}")
-
-    def __len__(self) -> int:
-        return len(self.parts)
+from matlib.models.descriptions import PartDescriptors
 
 
 def part_distances(query: PartDescriptors, gallery: PartDescriptors, metric: str = "cosine") -> Float[Tensor, "q g"]:
@@ -153,13 +120,3 @@ def _common_type(query: PartDescriptors, gallery: PartDescriptors, metric: str) 
         raise MatlibError("query and gallery differ in (parts, channels, global channels), "
                           f"{shapes[0]} and {shapes[1]}; both are to come from the same model")
     return torch.promote_types(query.parts.dtype, gallery.parts.dtype)
-
-
-def _finite(values: Array, name: str) -> Tensor:
-    tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    if tensor.is_complex():
-        raise MatlibError(f"{name} are to be real numbers, but their type is {tensor.dtype}")
-    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-    if not torch.isfinite(tensor).all():
-        raise MatlibError(f"{name} are not all finite, so they have no distances: look at the model's output")
-    return tensor

@@ -1,0 +1,94 @@
+"""What a method is: one file that says how it sees images, what it is trained by, and what of it is compared.
+
+Nothing else names a method but its row in a table. Trainer, test, tables, optimiser and export ask it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from matlib import losses
+from matlib.config import LossConfig, ModelConfig, read_settings
+from matlib.distributed import gather
+from matlib.models.backbone import Trunk
+from matlib.models.descriptions import Description
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a method's losses may ask of a training step beside the network's output."""
+
+    images: Float[Tensor, "b 3 height width"]
+    identities: Int[Tensor, "b"]
+    truth: tuple[Tensor, ...] = ()
+    """What ``forward`` took beside the images."""
+    number: int = 0
+    """Of the step since the start of the training."""
+    motion: float = 1.0
+    """In 0..1: rises over ``loss.motion_warmup_epochs``."""
+    config: LossConfig = field(default_factory=LossConfig)
+    seed: int = 0
+
+    def identity(self, logits: Float[Tensor, "b identities"]) -> Float[Tensor, ""]:
+        """Softmax cross-entropy with the run's label smoothing."""
+        return losses.identity_loss(logits, self.identities, self.config.label_smoothing)
+
+    def triplet(self, features: Float[Tensor, "b d"], margin: float | None = None) -> Float[Tensor, ""]:
+        """Batch-hard triplet loss, mined over the batch of all processes; soft margin unless one is given."""
+        return losses.triplet_loss(gather(features), gather(self.identities), self.config.triplet_distance, margin)
+
+
+class Method(nn.Module):
+    """The base of every method: a trunk, and answers to all that the rest of matlib asks.
+
+    A subclass adds its heads in ``__init__`` and writes ``forward``, ``losses`` and ``describe``. Whatever scores
+    identities should be an ``IdentityHead``: those learn at ``train.head_lr`` times the rate.
+
+    Args:
+        config: the common settings; those of the method's own are in ``config.method``, and ``self.settings`` has them
+            as the method's dataclass ``Settings``.
+        identities: number of training identities.
+
+    Raises MatlibError for a setting that the method does not have.
+    """
+
+    @dataclass(frozen=True)
+    class Settings:
+        """The method's own settings, ``--set model.method.NAME=VALUE``; the defaults are the published values."""
+
+    truth: ClassVar[tuple[str, ...]] = ()
+    """What forward takes beside the images: ``parts`` (b, height, width), the true part labels of rendered images, and
+    ``joints`` (b, 17, 3), COCO's, in pixels, from the source that ``data.joints`` names; in this order."""
+    weights: ClassVar[dict[str, float]] = {}
+    """Of the terms of ``losses`` in the sum that is trained; 1 where none is given."""
+    published: ClassVar[dict[str, Any]] = {}
+    """What the recipe ``published`` changes in a run, by dotted name: the paper's sizes, schedule and batch."""
+
+    def __init__(self, config: ModelConfig, identities: int):
+        super().__init__()
+        self.config = config
+        self.settings = read_settings(self.Settings, config.method)
+        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"], *truth: Tensor) -> Any:
+        """All that ``losses`` and ``describe`` need, as the method's own dataclass."""
+        raise NotImplementedError
+
+    def losses(self, output: Any, step: Step) -> dict[str, Float[Tensor, ""]]:
+        """The terms of the objective by name, without their weights."""
+        raise NotImplementedError
+
+    def describe(self, output: Any) -> Description:
+        """What is compared at test time: vectors (b, e), ``PartDescriptors`` or a ``Pyramid``."""
+        raise NotImplementedError
+
+    def total(self, terms: dict[str, Tensor], step: Step) -> Float[Tensor, ""]:
+        """The weighted sum of the terms."""
+        return sum(self.weights.get(name, 1.0) * term for name, term in terms.items())
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, counted from 0, in training mode."""
