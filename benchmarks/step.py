@@ -31,7 +31,7 @@ from matlib.losses import equivariance_loss, feature_consistency_loss
 from matlib.models import MAT, build_model
 from matlib.models.parts import pool_parts
 from matlib.objective import Objective
-from matlib.records import provenance
+from matlib.runs.records import provenance
 
 IDENTITIES = 80
 """Classes of the identity heads, as many as Annyville's small preset trains on."""

@@ -83,7 +83,7 @@ class ModelConfig:
     part_head: Literal["concat", "per_part"] = "concat"
     descriptor: Literal["after", "before"] = "after"  # the neck
     visibility: Literal["off", "max", "argmax"] = "off"  # of a part: what weighs its distance at test time
-    method: dict[str, Any] = field(default_factory=dict)  # settings of the method's own: its ``Settings``
+    method: dict[str, Any] = field(default_factory=dict, hash=False)  # settings of the method's own: its ``Settings``
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def idle_settings(config: RunConfig) -> set[str]:
 
 
 def read_settings(kind: type, values: dict[str, Any]) -> Any:
-    """A method's own settings as its dataclass. Raises MatlibError for one that it lacks, and values that do not fit."""
+    """A method's own settings, as its dataclass. Raises MatlibError for one that it lacks, or that does not fit."""
     known = [own.name for own in dataclasses.fields(kind)]
     for name in values:
         if name not in known:
@@ -359,8 +359,8 @@ ROBUST: dict[str, Any] = {
     "model.temperature": 1.0, "loss.sigma_affine": 0.2, "loss.sigma_tps": 0.01,
 }
 
-#: The paper as printed: all literal readings that ``matlib.options`` knows, of all but sizes, which are the profile's.
-#: Where the print is silent, on what the decoder starts from, DETR's zeros, the usual start of such a decoder.
+#: The paper as printed: all literal readings that ``matlib.report.options`` knows, but for sizes: these are the
+#: profile's. Where the print is silent, on what the decoder starts from, DETR's zeros, as is usual in such a decoder.
 LITERAL: dict[str, Any] = {
     "model.pos_embed": "concat", "model.attention": "plain", "model.embed_sigmoid": True,
     "model.decoder_target": "zero", "model.neck": "none", "model.temperature": 0.1,

@@ -13,7 +13,8 @@ class MatlibError(Exception):
 
 
 def command_line(main: Callable[[], None]) -> None:
-    """Run a command: log to stderr, and say a MatlibError as its sentence instead of a traceback."""
+    """Run a command: log to stderr, and say a MatlibError, or a missing package, as a sentence in place of a traceback.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         main()
@@ -21,8 +22,18 @@ def command_line(main: Callable[[], None]) -> None:
         # A data loader's worker raises the error again with its own traceback, which ends in the sentence.
         sentence = str(error).rpartition("matlib.errors.MatlibError: ")[2].strip()
         sys.exit(_fail(f"error: {sentence}", 2))
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("matlib"):
+            raise
+        sys.exit(_fail(f"error: the package {error.name} is missing; install what this command needs: "
+                       "pip install -e '.[book]' in a checkout of matlib", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", 130))
+
+
+def program(module: str) -> str:
+    """What a command's help calls it: as it was started, ``matlib train``, or ``python -m`` and its module."""
+    return sys.argv[0] if sys.argv[0].startswith("matlib ") else f"python -m {module}"
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,7 +1,11 @@
-"""A trained model for use without matlib: ONNX, pixels in, descriptor out."""
+"""A trained model for use without matlib: ONNX, pixels in, descriptor out.
+
+    python -m matlib.export --run runs/laptop/full/seed0 model.onnx
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import copy
 import errno
@@ -21,8 +25,9 @@ from torch import Tensor, nn
 
 from matlib.config import RunConfig
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from matlib.errors import MatlibError
-from matlib.records import write_atomically
+from matlib.errors import MatlibError, command_line, program
+from matlib.runs.checkpoints import load_model
+from matlib.runs.records import write_atomically
 
 INPUT, OUTPUT = "images", "descriptors"
 OPSET = 18
@@ -102,3 +107,16 @@ def _quiet():
             yield
     finally:
         logging.disable(before)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog=program("matlib.export"), description="Write a trained model as ONNX.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    parser.add_argument("out", type=Path, help="the .onnx file to write")
+    arguments = parser.parse_args()
+    check_target(arguments.out)
+    export_onnx(*load_model(arguments.run), arguments.out)
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -38,13 +38,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from matlib.checkpoints import load_model
-from matlib.data.folders import IMAGE_SUFFIXES
 from matlib.data.images import read_image, rgb_of
+from matlib.data.readers.folders import IMAGE_SUFFIXES
 from matlib.data.transforms import normalise_image, resize_image
-from matlib.errors import MatlibError, command_line
+from matlib.errors import MatlibError, command_line, program
 from matlib.export import check_target, export_onnx
-from matlib.records import write_atomically
+from matlib.runs.checkpoints import load_model
+from matlib.runs.records import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -369,7 +369,7 @@ def _search(extractor: Extractor, query: Path, place: Path, count: int, strict: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m matlib.extractor",
+        prog=program("matlib.extractor"),
         description="Use a trained model on one's own pictures.",
         epilog=f"Exit status {LEFT_OUT}: done, but pictures that could not be read were left out.",
     )

@@ -80,7 +80,8 @@ def hardest_pairs(
     if not (positive.any(dim=1) & ~same.all(dim=1)).all():
         raise ValueError("the triplet loss needs a positive and a negative for every image: put at least two "
                          "images of every identity and at least two identities into a batch")
-    return distances.masked_fill(~positive, -math.inf).argmax(dim=1), distances.masked_fill(same, math.inf).argmin(dim=1)
+    farthest = distances.masked_fill(~positive, -math.inf).argmax(dim=1)
+    return farthest, distances.masked_fill(same, math.inf).argmin(dim=1)
 
 
 @full_precision

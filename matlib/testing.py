@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from matlib import records
-from matlib.checkpoints import load_model
 from matlib.data import ReIDDataset, fingerprint, load_dataset
-from matlib.data.options import parse_options, spelled, title
-from matlib.errors import command_line
+from matlib.data.readers.options import parse_options, spelled, title
+from matlib.errors import command_line, program
 from matlib.evaluation import evaluate_model
+from matlib.runs import records
+from matlib.runs.checkpoints import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def tested_record(run: Path, data: ReIDDataset, name: str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m matlib.testing", description="Test a trained model on a data set.")
+    parser = argparse.ArgumentParser(prog=program("matlib.testing"), description="Test a trained model on a data set.")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("--dataset", required=True, help="name of the data set, as partial_reid")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")

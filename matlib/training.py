@@ -30,7 +30,6 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from matlib import checkpoints, records
 from matlib.ablations import ROWS, row_config
 from matlib.config import DataConfig, RunConfig, TrainConfig, profile_names
 from matlib.data import (
@@ -43,16 +42,17 @@ from matlib.data import (
     load_dataset,
 )
 from matlib.data.joints import JointSource
-from matlib.data.options import title
-from matlib.diagnostics import collapses, diagnose, gradient_norms
+from matlib.data.readers.options import title
 from matlib.distributed import in_processes, synchronise_batch_norm
-from matlib.earlier import RESUME, check_same
-from matlib.errors import MatlibError, command_line
+from matlib.errors import MatlibError, command_line, program
 from matlib.evaluation import evaluate_model
 from matlib.evaluation.labels import checked_labels, has_match, why_unmatched
 from matlib.folders import alone
 from matlib.models import build_model
 from matlib.objective import Objective
+from matlib.runs import checkpoints, records
+from matlib.runs.diagnostics import collapses, diagnose, gradient_norms
+from matlib.runs.earlier import RESUME, check_same
 
 logger = logging.getLogger(__name__)
 
@@ -329,7 +329,7 @@ def _duration(seconds: float) -> str:
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path, int]:
     """What to train, into which folder, and in how many processes."""
-    parser = argparse.ArgumentParser(prog="python -m matlib.training",
+    parser = argparse.ArgumentParser(prog=program("matlib.training"),
                                      description="Train one model; see matlib/config.py.")
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
     parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; default full")

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from matlib.checkpoints import model_state, save
 from matlib.config import RunConfig, profile
 from matlib.export import OPSET
 from matlib.extractor import Extractor
 from matlib.models import build_model
 from matlib.models.transformer import Attention
+from matlib.runs.checkpoints import model_state, save
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import torch
 from PIL import ExifTags, Image
 
 from matlib import extractor as command
-from matlib.checkpoints import model_state, save
 from matlib.config import profile
 from matlib.data import Sample
 from matlib.errors import MatlibError
 from matlib.evaluation import extract_descriptors
 from matlib.extractor import Extractor, Index
 from matlib.models import build_model
+from matlib.runs.checkpoints import model_state, save
 
 
 @pytest.fixture(scope="module")

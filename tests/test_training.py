@@ -20,11 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from matlib import checkpoints, records, tables, testing, training
+from matlib import testing, training
 from matlib.ablations import row_config
 from matlib.config import profile
 from matlib.errors import MatlibError, command_line
-from matlib.launch import run
+from matlib.report import tables
+from matlib.runs import checkpoints, records
+from matlib.runs.launch import run
 from matlib.testing import evaluate_run
 
 IDENTITIES, CAMERAS = 6, 2

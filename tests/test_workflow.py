@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pipeline import REPOSITORY, snakemake
 
-from matlib import checkpoints, earlier, records
+from matlib.runs import checkpoints, earlier, records
 
 RUN = Path("runs/smoke/baseline/seed0")
 FILES = {records.RECORD, checkpoints.CHECKPOINT}

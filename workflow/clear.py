@@ -14,9 +14,9 @@ from pathlib import Path
 from guard import end_with_parent
 
 from matlib.ablations import row_config
-from matlib.earlier import set_aside
 from matlib.errors import MatlibError
-from matlib.records import write_atomically
+from matlib.runs.earlier import set_aside
+from matlib.runs.records import write_atomically
 
 
 def clear(note: Path, profile: str, row: str, seed: int, dataset: str, root: str, out: str) -> None:

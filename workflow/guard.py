@@ -8,7 +8,6 @@ for it to end.
 """
 
 import ctypes
-import fcntl
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 
 def end_with_parent() -> None:
@@ -83,12 +83,13 @@ def _watch(parent: int) -> None:
 def alone(lock: Path) -> Iterator[None]:
     """Holds a lock that the system takes back when the holder dies; waits, saying so, while another has it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that holds {lock}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process that holds {lock}", flush=True)
+        held.acquire()
+    with held:
         yield
 
 

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from matlib.errors import command_line
+from matlib.errors import command_line, program
 
 from . import PRESETS, PROTOCOLS, generate
 from .wardrobe import LIKENESS
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m matlib.annyville", description="Render the Annyville data set."
+        prog=program("matlib.annyville"), description="Render the Annyville data set."
     )
     parser.add_argument("--preset", default="small", help=f"size: {', '.join(PRESETS)} (default: small)")
     parser.add_argument("--protocol", default="all", help=f"{', '.join(PROTOCOLS)} or all (default: all)")

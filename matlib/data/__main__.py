@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from matlib.data.counts import NOTHING, PAPER, count_dataset, published
 from matlib.data.datasets import dataset_names, load_dataset
 from matlib.data.images import read_image
-from matlib.data.options import parse_options
+from matlib.data.readers.counts import NOTHING, PAPER, count_dataset, published
+from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset
-from matlib.errors import MatlibError, command_line
+from matlib.errors import MatlibError, command_line, program
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def check_images(dataset: ReIDDataset) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m matlib.data", description="Look at a data set.")
+    parser = argparse.ArgumentParser(prog=program("matlib.data"), description="Look at a data set.")
     parser.add_argument("name", help=f"one of {', '.join(dataset_names())}")
     parser.add_argument(
         "--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data"

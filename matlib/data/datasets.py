@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from matlib.data.counts import count_dataset, difference, published
-from matlib.data.market import DUKEMTMC, MARKET1501, read_dukemtmc, read_market1501
-from matlib.data.msmt17 import ROOTS as MSMT17_ROOTS
-from matlib.data.msmt17 import read_msmt17
-from matlib.data.occluded_duke import OCCLUDED_DUKE, read_occluded_duke
-from matlib.data.own import read_csv, read_folder
-from matlib.data.pairs import (
+from matlib.data.readers.counts import count_dataset, difference, published
+from matlib.data.readers.market import DUKEMTMC, MARKET1501, read_dukemtmc, read_market1501
+from matlib.data.readers.msmt17 import ROOTS as MSMT17_ROOTS
+from matlib.data.readers.msmt17 import read_msmt17
+from matlib.data.readers.occluded_duke import OCCLUDED_DUKE, read_occluded_duke
+from matlib.data.readers.own import read_csv, read_folder
+from matlib.data.readers.pairs import (
     OCCLUDED_REID_ROOTS,
     PARTIAL_ILIDS_ROOTS,
     PARTIAL_REID_ROOTS,
@@ -23,7 +23,7 @@ from matlib.data.pairs import (
     read_partial_ilids,
     read_partial_reid,
 )
-from matlib.data.rendered import annyville_reader
+from matlib.data.readers.rendered import annyville_reader
 from matlib.data.samples import ReIDDataset
 from matlib.errors import MatlibError
 
@@ -73,14 +73,14 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
 
     Parameters
     ----------
-    name: one of ``dataset_names()``; ``"folder"`` and ``"csv"`` are for one's own images (``matlib.data.own``).
+    name: one of ``dataset_names()``; ``"folder"`` and ``"csv"`` are for one's own images (``matlib.data.readers.own``).
     root: the folder that holds the sets, such as ``data``; the set's own folder, or its archive (zip, tar,
         tar.gz), may be given as well. Which folder names are accepted is said in ``data/README.md``. For ``"csv"``
         it is the file.
     options: readings of a set that are in dispute, each described, with the reason for its default, where the set
         is read: ``query`` and ``shot`` of ``partial_reid``, ``version`` of ``partial_ilids``
-        (``matlib.data.pairs``), ``duke`` and ``training`` of ``occluded_duke``, ``validation`` and ``version`` of
-        ``msmt17``, ``cameras`` of ``folder`` and ``csv``.
+        (``matlib.data.readers.pairs``), ``duke`` and ``training`` of ``occluded_duke``, ``validation`` and ``version``
+        of ``msmt17``, ``cameras`` of ``folder`` and ``csv``.
 
     Raises MatlibError, in one sentence that says how to mend it, for an unknown name or option, and for a set
     that is missing, empty, half unpacked or half rendered, or that may not be read. Numbers of images other than the

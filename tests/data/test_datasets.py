@@ -22,7 +22,7 @@ from builders import (
 )
 
 from matlib.data import Sample, dataset_names, fingerprint, load_dataset, training_set
-from matlib.data.counts import COUNTS, PAPER, Count, Counts, difference, published
+from matlib.data.readers.counts import COUNTS, PAPER, Count, Counts, difference, published
 from matlib.errors import MatlibError
 
 

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from matlib import checkpoints
 from matlib.config import profile
 from matlib.models import build_model
 from matlib.models.external_keypoints import group_joints
 from matlib.models.keypoints import KeypointBranch
 from matlib.models.parts import PartBranch, pool_parts
 from matlib.objective import Objective
+from matlib.runs import checkpoints
 from matlib.training import lay_out, memory_format
 
 SMALL = profile("smoke").change({"model.weights": "none", "model.trunk_cut": "features.3", "model.output_stride": 4})

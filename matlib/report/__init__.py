@@ -1,0 +1,1 @@
+"""What pages show, from records, checkpoints and images alone: tables, effects of options, difficulty, figures."""

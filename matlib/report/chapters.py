@@ -1,0 +1,118 @@
+"""What the book's chapters share: the network that they look at, images to look with, the library's code as text."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from IPython.display import Markdown
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from matlib.ablations import row_config
+from matlib.config import RunConfig
+from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
+from matlib.errors import MatlibError
+from matlib.models import build_model
+from matlib.runs.checkpoints import CHECKPOINT, load_model
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of a chapter: trained if its run was there. ``words`` say which, for the page."""
+
+    model: nn.Module
+    untrained: nn.Module  # the same network as it was before its training
+    config: RunConfig
+    trained: bool
+
+    @property
+    def words(self) -> Markdown:
+        name = f"row `{self.config.name}`, `{self.config.profile}` profile, seed {self.config.seed}"
+        if self.trained:
+            return Markdown(f"The network on this page: {name}, trained on {self.config.data.dataset}.")
+        return Markdown(f"**There was no trained run: the network on this page is untrained** ({name}). Pictures and "
+                        "numbers of the learned keypoints, parts and motions show a random start.")
+
+
+def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoints") -> Network:
+    """The trained model of a run and its untrained twin; where there is no such run, the profile's full row untrained.
+
+    Args:
+        needs: what a page shows of the network: its ``keypoints``, or ``parts`` alone.
+
+    Raises MatlibError for a checkpoint that cannot be read, and for a run whose network lacks what is needed.
+    """
+    trained = (Path(run) / CHECKPOINT).exists()
+    if trained:
+        model, config = load_model(run)
+        identities = model.global_head.classifier.out_features
+    else:
+        config, identities = row_config("full", profile), 2
+    if config.model.architecture != "mat" or (needs == "keypoints" and config.model.keypoints == "external"):
+        branch = "keypoint" if config.model.architecture == "mat" else "part"
+        raise MatlibError(f"the run {run} (row {config.name}) has no {branch} branch, which this page looks at; "
+                          "give it a run of another row, such as full")
+    torch.manual_seed(config.seed)
+    untrained = build_model(config.model, identities).eval()
+    return Network(model if trained else untrained, untrained, config, trained)
+
+
+def external_joints(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> Float[Tensor, "b 17 3"] | None:
+    """The joints given to the network in training with these images of a set; None if it finds its own keypoints."""
+    config = network.config
+    if config.model.keypoints == "self":
+        return None
+    source = joint_source(config.data.joints, data, config.seed)
+    return torch.stack([item["joints"] for item in
+                        ImageDataset(samples, (config.data.height, config.data.width), joints=source.joints)])
+
+
+def show_source(*functions: Callable[..., Any]) -> Markdown:
+    """The code of functions of this library, without their docstrings."""
+    return Markdown("\n".join(f"```python\n{_without_docstring(inspect.getsource(f))}```" for f in functions))
+
+
+def _without_docstring(text: str) -> str:
+    head, quotes, rest = text.partition('"""')
+    return head.rstrip() + "\n" + rest.partition('"""')[2].lstrip("\n") if quotes else text
+
+
+def groups(samples: Sequence[Sample], identities: int, images: int) -> tuple[list[Sample], Int[Tensor, "b"]]:
+    """The first identities that have so many images, with their first images, as a training batch has them.
+
+    Where no identity has so many, as many as the richest has.
+    """
+    by_identity: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_identity.setdefault(sample.identity, []).append(sample)
+    images = min(images, max(map(len, by_identity.values())))
+    chosen = [own[:images] for own in by_identity.values() if len(own) >= images][:identities]
+    return [s for own in chosen for s in own], torch.arange(len(chosen)).repeat_interleave(images)
+
+
+def similar_views(data: ReIDDataset, count: int, largest_turn: float = 15.0) -> list[tuple[Sample, Sample]]:
+    """Pairs of whole rendered images in which a person faces alike (to so many degrees) but stands differently.
+
+    One pair a person, the largest difference in pose first; only such pairs show the same side of the body, so that one
+    can be warped into the other. Where a set has too few, pairs that differ more follow, the least turned first.
+    """
+    whole = [(s, Truth(s)) for s in data.gallery]
+    whole = [(s, t) for s, t in whole if t.occlusion <= 0.02 and (t.keypoints[:, 2] > 0).all()]
+    best: dict[int, tuple[tuple[bool, float], Sample, Sample]] = {}
+    for (a, t), (b, u) in itertools.combinations(whole, 2):
+        if a.identity == b.identity:
+            turn = abs((t.yaw - u.yaw + 180) % 360 - 180)
+            alike = turn <= largest_turn
+            merit = (alike, (_pose(t) - _pose(u)).norm(dim=1).mean().item() if alike else -turn)
+            best[a.identity] = max(best.get(a.identity, (merit, a, b)), (merit, a, b), key=lambda pair: pair[0])
+    return [(a, b) for _, a, b in sorted(best.values(), key=lambda pair: pair[0], reverse=True)][:count]
+
+
+def _pose(truth: Truth) -> Float[Tensor, "17 2"]:
+    """The joints around their mean, in units of their spread."""
+    joints = truth.keypoints[:, :2]
+    return (joints - joints.mean(dim=0)) / joints.std()

@@ -1,0 +1,39 @@
+"""The paper's figures, and the pictures that the chapters need, from records, checkpoints and images alone.
+
+All are matplotlib figures with a transparent ground and greys that can be read on white and on black.
+"""
+
+import matplotlib.pyplot as plt
+
+from matlib.report.figures.images import (
+    contact_sheet,
+    draw_keypoints,
+    image_rows,
+    load_images,
+    part_picture,
+    scale_of,
+    show_image,
+)
+from matlib.report.figures.labels import label_sheet, occlusion_histogram
+from matlib.report.figures.pipeline import figure2, figure2_linked, figure2_svg
+from matlib.report.figures.records import (
+    by_amount,
+    by_knob,
+    compare,
+    diagnostics,
+    gradient_norms,
+    losses,
+    motion_gain,
+    step_shares,
+    trade,
+)
+from matlib.report.figures.results import figure1, figure3, is_rendered
+from matlib.report.figures.style import INK, part_colours, setup
+
+__all__ = [
+    "INK", "by_amount", "by_knob", "compare", "contact_sheet", "diagnostics", "draw_keypoints", "figure1", "figure2",
+    "figure2_linked", "figure2_svg", "figure3",
+    "gradient_norms", "image_rows", "is_rendered", "label_sheet", "load_images", "losses", "motion_gain",
+    "occlusion_histogram", "part_colours", "part_picture", "plt", "scale_of", "setup", "show_image",
+    "step_shares", "trade",
+]

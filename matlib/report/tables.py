@@ -1,0 +1,343 @@
+"""The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
+
+from collections.abc import Iterable
+from html import escape
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from matlib.ablations import Row, run_title
+from matlib.config import RunConfig, flatten
+from matlib.config import differences as changed_names
+from matlib.errors import MatlibError
+from matlib.evaluation import Interval, PerQuery, bootstrap_difference
+from matlib.runs.records import find_records
+
+METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
+NOT_RUN = "–"
+_NORMAL = 1.96  # standard errors to either side of a normal 95 % interval
+RUN = ["name", "profile", "epochs", "seed", "fingerprint"]  # what tells one run's lines from another's
+
+
+def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
+    """All records below the folders, a row for each record and test set; metrics in percent. Empty where there is none.
+
+    ``name`` is ``ablations.run_title``: that of a row of the tables only where the run has the row's settings.
+
+    A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
+    that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
+    """
+    if isinstance(folders, str | Path):
+        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; "
+                          "with papermill: -y 'records: [book/records]'")
+    rows = [row for record in find_records(*folders) for row in _rows(record)]
+    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return frame.drop_duplicates([*RUN, "tested_on"], keep="last")
+
+
+_COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
+            *METRICS, "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date",
+            "torch", "path", "intervals", "per_query")
+
+
+def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    try:
+        yield from _lines(record)
+    except KeyError as error:
+        raise MatlibError(f"{record['path']} is not a run's record: it has no {error.args[0]}; delete it and run the "
+                          "training again") from None
+
+
+def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    config, run, data = record["config"], record["run"], record["data"]
+    settings = RunConfig.from_dict(config)
+    for name, metrics in record["metrics"].items():
+        percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
+        yield {"name": run_title(settings), "config": settings, "profile": config["profile"],
+               "epochs": config["train"]["epochs"], "seed": config["seed"],
+               "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
+               "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
+               "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
+               "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
+               "path": record["path"],
+               "intervals": metrics.get("intervals", {}), "per_query": metrics.get("per_query", {})}
+
+
+def spread(values: Iterable[float]) -> str:
+    """``mean ± standard deviation`` over seeds with one decimal; the value alone where there is one seed."""
+    values = np.asarray(list(values), dtype=float)
+    if not len(values):
+        return NOT_RUN
+    return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
+
+
+def measured(runs: pd.DataFrame, metric: str, interval: bool = True) -> str:
+    """One cell for the runs of one row: over seeds ``mean±deviation``; for one seed ``value (low–high)``, if wanted.
+
+    The latter is the 95 % bootstrap interval over the identities of the queries, where the record has it: what another
+    draw of queries would do to the number, not what another training would.
+    """
+    if len(runs) != 1 or not interval or metric not in (intervals := runs["intervals"].iloc[0]):
+        return spread(runs[metric]).replace(" ", "")
+    low, high = (100 * end for end in intervals[metric])
+    return f"{runs[metric].iloc[0]:.1f} ({low:.0f}–{high:.0f})"
+
+
+def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> pd.DataFrame:
+    """Each row less another, in points, query by query: ``difference (low to high)`` for rank-1 and mAP.
+
+    Of the records of one of ``experiments``; see ``paired_difference``, and ``interval_note`` for what the intervals
+    hold. n counts the row's seeds. A row whose records lack the results by query, or have other queries than the other
+    row's, is left out.
+    """
+    reference, lines = frame[frame["name"] == against], {}
+    between = training_deviation(frame, METRICS)
+    for row in rows:
+        ours = frame[frame["name"] == row.name]
+        found = paired_difference(ours, reference, between) if row.name != against else None
+        if found:
+            lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
+            lines[row.label]["n"] = len(ours)
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def show_differences(rows: Iterable[Row], frame: pd.DataFrame) -> Styler | None:
+    """``differences`` to the full model, shown with what their intervals hold; None where there are none."""
+    pairs = differences(rows, frame)
+    note = interval_note(training_deviation(frame, ["rank1", "mAP"]))
+    caption = f"less the full model, the same queries in pairs; in points, with {note}"
+    return show(pairs, caption) if len(pairs) else None
+
+
+def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
+    """How far trainings that differ in their seed alone lie apart: for each column the standard deviation, pooled over
+    the rows of one of ``experiments``; NaN where no row has two seeds."""
+    values, names = frame[list(columns)], frame["name"]
+    squares = (values - values.groupby(names).transform("mean")).pow(2).sum(min_count=1)
+    return (squares / ((values.groupby(names).count() - 1).clip(lower=0).sum().replace(0, np.nan))).pow(0.5)
+
+
+def _training_variance(runs: pd.DataFrame, metric: str, pooled: float) -> float:
+    """Of the mean over a row's runs, by the deviation of all rows, or by its own where that is larger."""
+    own = runs[metric].std() if len(runs) > 1 else np.nan
+    return np.nanmax([own, pooled, 0.0]) ** 2 / len(runs)
+
+
+def paired_difference(
+    runs: pd.DataFrame, others: pd.DataFrame, between: pd.Series | None
+) -> dict[str, Interval] | None:
+    """One row's runs less another's: for rank-1 and the like the difference of the means over all seeds, in points.
+
+    Its interval is the normal 95 % one of two chances together: other queries, a bootstrap over their identities in
+    pairs; and other trainings, by ``between``, which is ``training_deviation``'s (where it is NaN, of the queries
+    alone), or by a row's own deviation where that is larger; None: the same networks, so the queries alone.
+    None where there are no such runs, no results by query, or other queries.
+    """
+    ours, theirs = _by_query(runs), _by_query(others)
+    if not ours or not theirs or any(not np.array_equal(run["queries"], ours[0]["queries"]) for run in ours + theirs):
+        return None
+    pairs = list(product(ours, theirs))
+    found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
+                                 clusters=np.concatenate([run["identities"] for run, _ in pairs]))
+    if between is None:
+        return {metric: _widened(found[metric], 0.0) for metric in METRICS}
+    return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
+                             + _training_variance(others, metric, between[metric])) for metric in between.index}
+
+
+def _widened(interval: Interval, variance: float) -> Interval:
+    """In points, with the chance of another training added."""
+    value, error = 100 * interval.value, float(np.hypot(100 * interval.standard_error, variance ** 0.5))
+    return Interval(value, value - _NORMAL * error, value + _NORMAL * error, error)
+
+
+def interval_note(between: pd.Series) -> str:
+    """What the intervals of ``paired_difference`` hold, in words."""
+    known = {name: value for name, value in between.items() if not np.isnan(value)}
+    if not known:
+        return "95 % intervals over other queries; what another training changes is unknown: no row was repeated"
+    spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
+    return (f"95 % intervals over other queries and other trainings (which deviate by {spreads}, "
+            "or as the row's own do where that is more)")
+
+
+def in_pairs(difference: float, low: float, high: float, *_: float) -> str:
+    return f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _by_query(runs: pd.DataFrame) -> list[dict[str, np.ndarray]]:
+    """The results by query of one row's runs, those that have them."""
+    return [{key: np.array(line.split(), float) for key, line in results.items()}
+            for results in runs["per_query"] if results]
+
+
+def _join(runs: Iterable[dict[str, np.ndarray]]) -> PerQuery:
+    """The queries of several runs as the queries of one."""
+    columns = [np.concatenate(column) for column in zip(*(
+        [run[key] for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")] for run in runs))]
+    return PerQuery(np.arange(len(columns[0])), *columns)
+
+
+def trials(folder: Path | str, start: str) -> pd.DataFrame:
+    """The scored runs below a folder, by path; the index says what each changes in the one in the folder ``start``.
+
+    With the ``config`` of each, its seed, retrieval and ``SCORES`` of the trained network, in percent. Raises
+    MatlibError where there is no run of that name.
+    """
+    own = scored_runs([folder]).dropna(subset=["network"])
+    first = {Path(path).parent.name: config for path, config in zip(own["path"], own["config"])}
+    if start not in first:
+        raise MatlibError(f"there is no scored run {start!r} in {folder}; there are {', '.join(first) or 'none'}")
+    return own.assign(change=[_change(first[start], config) for config in own["config"]]).set_index("change")
+
+
+def _change(before: RunConfig, after: RunConfig) -> str:
+    values = dict(flatten(after.to_dict()))
+    return ", ".join(f"{name.split('.')[1]} = {values[name]}" for name in changed_names(before, after)
+                     if name != "seed") or "the start"
+
+
+def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The records that may stand in one table: same profile, schedule, data and test set. With a title for each."""
+    groups = frame.groupby(["profile", "epochs", "trained_on", "fingerprint", "tested_on"], sort=True)
+    return [(f"{profile} profile, {epochs} epochs on {_images(group)}{trained} ({fingerprint[:8]})"
+             + (f", tested on {tested}" if tested != trained else ""), group)
+            for (profile, epochs, trained, fingerprint, tested), group in groups]
+
+
+def _images(group: pd.DataFrame) -> str:
+    counts = group["images"].dropna()
+    return f"{int(counts.iloc[0]):,} images of " if len(counts) else ""
+
+
+def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """One table: for each row of the paper its numbers (on Occluded-Duke) beside ours; n counts the seeds.
+
+    ``frame`` is one of ``experiments``; a row without a record says so.
+    """
+    lines = {}
+    for row in rows:
+        ours = frame[frame["name"] == row.name]
+        paper = {("paper, Occluded-Duke", title): _number(value) for title, value in zip(METRICS.values(), row.paper)}
+        numbers = {("measured here", title): measured(ours, key, interval=key == "rank1")  # all would not fit a page
+                   for key, title in METRICS.items()}
+        lines[row.label] = paper | numbers | {("measured here", "n"): len(ours)}
+    result = pd.DataFrame.from_dict(lines, orient="index")
+    result.columns = pd.MultiIndex.from_tuples(result.columns)
+    return result
+
+
+def show(frame: pd.DataFrame, caption: str = "") -> Styler:
+    """The table as the book prints it."""
+    style = frame.rename(index=_escaped, columns=_escaped).style.set_caption(escape(caption, quote=False))
+    return style.format(precision=1, escape="html").set_table_attributes('class="dataframe"')
+
+
+def _escaped(name: Any) -> Any:
+    return escape(name, quote=False) if isinstance(name, str) else name
+
+
+def provenance(frame: pd.DataFrame) -> Styler:
+    """Where each number comes from: one line a record, with its file; what is the same for all is the caption."""
+    columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1",
+               "mAP": "mAP", "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date",
+               "path": "record"}
+    lines = frame[[*columns, "hardware"]].sort_values(["name", "profile", "seed", "tested_on"])
+    for column in ("fingerprint", "commit"):
+        lines[column] = lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
+    common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware")
+              if lines[column].nunique() == 1]
+    caption = "; ".join(f"{columns.get(column, column)} {lines[column].iloc[0]}" for column in common)
+    shown = show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
+    return shown.set_properties(subset=["record"], **{"white-space": "normal", "overflow-wrap": "anywhere"})
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.1f}"
+
+
+#: What ``matlib.scoring`` measures against the truth: title, and where a network's scores have it.
+SCORES = {
+    "joint error": ("keypoints", "error"),
+    "joints by side": ("keypoints", "by_side", "error"),
+    "flow error": ("motion", "learned"),
+    "NMI": ("parts", "all", "nmi"),
+    "body NMI": ("parts", "body", "nmi"),
+    "part IoU": ("parts", "matched_iou", "mean"),
+    "body IoU": ("parts", "foreground_iou"),
+}
+TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
+
+
+def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
+
+    ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are
+    the same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's
+    own cells). A run that lies in several folders counts once, as in ``load_records``.
+    """
+    rows = []
+    for record in find_records(*folders):
+        config = record["config"]
+        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+              "epochs": config["train"]["epochs"], "seed": config["seed"],
+              "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
+        for network, scores in _networks(record.get("scores", {})).items():
+            rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})
+    run = [*RUN, "tested_on", "network"]
+    return pd.DataFrame(rows, columns=[*run, *SCORES]).drop_duplicates(run, keep="last")
+
+
+def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores of each network, with those of the fixed answers beside."""
+    if not scores:
+        return {}
+    trained = scores[TRAINED]
+    still = {"learned": trained["motion"]["identity"]} if "motion" in trained else {}
+    return scores | {FIXED: trained["yardsticks"] | {"motion": still}}
+
+
+def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
+    for key in keys:
+        scores = (scores or {}).get(key)
+    return float("nan") if scores is None else 100 * scores
+
+
+def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """The records of runs that were tested on the data they were trained on, as ``load_records`` gives them, with
+    ``SCORES`` of the trained network beside (NaN where it was not scored) and ``steps``, the length of the training."""
+    runs, scores = load_records(folders), load_scores(folders)
+    own = runs[runs["tested_on"] == runs["trained_on"]]
+    batches = [config.train.identities_per_batch * config.train.images_per_identity for config in own["config"]]
+    own = own.assign(steps=own["epochs"] * (own["images"] // np.array(batches, dtype=int)))
+    return own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
+
+
+def summary(rows: Iterable[Row], runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Retrieval and ``SCORES`` of the runs of each row, mean and standard deviation over n seeds, and the last lines of
+    ``score_table``. ``runs`` are records of one of ``experiments``, ``scores`` all of ``load_scores``."""
+    rows = list(rows)
+    retrieval = {row.label: {METRICS[metric]: spread(own[metric]).replace(" ", "") for metric in ("rank1", "mAP")}
+                 | {"n": str(len(own))} for row in rows if len(own := runs[runs["name"] == row.name])}
+    found = score_table(rows, scores.merge(runs[[*RUN, "tested_on"]]))
+    lines = [pd.DataFrame.from_dict(retrieval, orient="index"), found.drop(columns="n", errors="ignore")]
+    return pd.concat(lines, axis=1).fillna(NOT_RUN)
+
+
+def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """What each row's networks found, mean and standard deviation over seeds; the last lines are the first row's
+    networks before training, answers that are the same in every image, and the true parts."""
+    scored = [row for row in rows if row.name in set(frame["name"])]
+    lines = [(row.label, row.name, TRAINED) for row in scored]
+    lines += [("before training", row.name, UNTRAINED) for row in scored[:1]]
+    lines += [("the same in every image", row.name, FIXED) for row in scored[:1]]
+    lines += [("the true parts, in its cells", row.name, TRUTH) for row in scored[:1]]
+    table = {label: frame[(frame["name"] == name) & (frame["network"] == network)] for label, name, network in lines}
+    return pd.DataFrame.from_dict(
+        {label: {title: spread(own[title].dropna()).replace(" ", "") for title in SCORES} | {"n": len(own)}
+         for label, own in table.items()},
+        orient="index")

@@ -1,0 +1,159 @@
+"""A run's record: what was run, on what, how long, and what came out. Written once, atomically, and never edited."""
+
+import errno
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import matlib
+from matlib.config import RunConfig
+from matlib.errors import MatlibError
+
+RECORD = "record.json"
+
+
+SCHEMA = 1  # of records: those that do not say are older, and are read as well
+_KINDS = {
+    "config": dict, "config.name": str, "data": dict, "data.name": str, "data.fingerprint": str, "data.images": int,
+    "tested": dict, "tested.name": str, "tested.fingerprint": str, "metrics": dict, "scores": dict, "history": list,
+    "seconds": dict, "seconds.training": (int, float), "run": dict, "run.schema": int,
+    "run.commit": str, "run.hardware": str, "run.date": str, "run.torch": str,
+}
+_NEEDED = ("config", "config.name", "metrics", "seconds")
+_SHARES = ("rank1", "rank3", "rank5", "rank10", "mAP", "mINP")
+_COUNTS = ("queries", "gallery")
+_MENDS = {
+    errno.ENOSPC: "make room and run the same command again", errno.EDQUOT: "make room and run the same command again",
+    errno.EACCES: "choose a place that you may write to", errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to", errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a file is in the way of a folder, choose another place",
+    errno.EEXIST: "a file is in the way of a folder, choose another place",
+    errno.EISDIR: "a folder has that name, choose another one",
+}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """All of the content under that name, or nothing, also where several write it. Raises MatlibError where the disk
+    does not take it."""
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        mend = _MENDS.get(error.errno, "run the same command again")
+        raise MatlibError(f"{path} could not be written ({error.strerror}); nothing that was finished is lost: "
+                          f"{mend}") from None
+
+
+def write_record(folder: Path, record: dict[str, Any], name: str = RECORD) -> Path:
+    path = folder / name
+    write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def read_record(path: Path | str) -> dict[str, Any]:
+    """A record, from its file or its run's folder. Raises MatlibError where there is none, or it is damaged."""
+    path = Path(path)
+    try:
+        path = path / RECORD if path.is_dir() else path
+        if path.exists() and not path.is_file():
+            raise TypeError("it is no file")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        _check(record)
+        RunConfig.from_dict(record["config"])
+        return record
+    except FileNotFoundError:
+        raise MatlibError(f"there is no record at {path}; the run that writes it has not finished") from None
+    except OSError as error:
+        raise MatlibError(f"the record {str(path)[:200]} could not be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MatlibError) as error:
+        why = str(error).partition("\n")[0][:200]
+        raise MatlibError(f"{path} is not a run's record; delete it and run the training again ({why})") from None
+
+
+def _check(record: Any) -> None:
+    """Raises TypeError or ValueError, with the name of the field, for what no run writes."""
+    for name, kind in _KINDS.items():
+        value: Any = record
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None and name not in _NEEDED:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name} is missing or of a wrong type")
+    if record.get("run", {}).get("schema", 0) > SCHEMA:
+        raise ValueError("a newer version of matlib wrote it")
+    for name, metrics in record["metrics"].items():
+        if not isinstance(metrics, dict):
+            raise TypeError(f"metrics.{name} is of a wrong type")
+        for key in (key for key in (*_SHARES, *_COUNTS) if key in metrics):
+            value, most = metrics[key], 1 if key in _SHARES else math.inf
+            kinds = (int, float) if key in _SHARES else int
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value <= most:
+                raise ValueError(f"metrics.{name}.{key} is no {'share from 0 to 1' if key in _SHARES else 'count'}")
+    seconds = record["seconds"].get("training", 0)
+    if not 0 <= seconds < math.inf:
+        raise ValueError("seconds.training is no time")
+
+
+def find_records(*folders: Path | str) -> list[dict[str, Any]]:
+    """All records below the folders (``record*.json``), in the order of their paths; each knows its own ``path``.
+
+    Hidden folders are left out: they hold runs that were set aside (``matlib.runs.earlier``).
+    """
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("record*.json"))
+             if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return [read_record(path) | {"path": str(path)} for path in paths]
+
+
+def provenance(processes: int, device: torch.device) -> dict[str, Any]:
+    """Versions, commit, hardware and date, for the record."""
+    return {
+        "schema": SCHEMA, "matlib": matlib.__version__, "commit": _commit(), "python": platform.python_version(),
+        "torch": torch.__version__, "date": time.strftime("%Y-%m-%d"), "processes": processes,
+        "threads": torch.get_num_threads(),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+    }
+
+
+def _commit() -> str:
+    """The commit of the source tree, with ``-dirty`` where matlib/ differs from it; ``unknown`` outside a checkout
+    of this project, also where another repository surrounds an installed copy."""
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
+                              check=True).stdout.strip()
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != Path(__file__).resolve().parents[2]:
+            return "unknown"
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    names = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return f"CPU, {names[0] if names else platform.processor() or platform.machine()}"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,3 @@
+from matlib.commands import start
+
+start("score")

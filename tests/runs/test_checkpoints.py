@@ -1,0 +1,51 @@
+"""A checkpoint that is damaged in any way is noticed when it is read, and the sentence says what to do."""
+
+import pytest
+import torch
+
+from matlib.config import profile
+from matlib.errors import MatlibError
+from matlib.models import build_model
+from matlib.runs.checkpoints import load_model, model_state, read, save
+
+
+@pytest.fixture(scope="module")
+def content():
+    config = profile("smoke").change({"model.weights": "none"})
+    return model_state(build_model(config.model, identities=3), config, 3)
+
+
+def test_a_sound_checkpoint_is_read_from_its_file_and_its_folder(content, tmp_path):
+    save(tmp_path / "checkpoint.pt", content)
+    for path in (tmp_path, tmp_path / "checkpoint.pt"):
+        state = load_model(path)[0].state_dict()
+        assert all(torch.equal(state[name], values) for name, values in content["model"].items())
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_told_with_a_mend(content, tmp_path, share):
+    path = tmp_path / "checkpoint.pt"
+    save(path, content)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(MatlibError, match="or it is damaged: move it away and run the training again"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("change", [
+    {"config": None}, {"config": []}, {"identities": "3"}, {"identities": 3.0}, {"identities": -1},
+    {"identities": True}, {"identities": 10**12}, {"model": None}, {"model": {"a": 1}},
+    {"model": {"a": torch.tensor([1.0, torch.nan])}},
+    {"model": {"a": torch.tensor([torch.inf])}}])
+def test_wrong_types_and_weights_that_are_no_numbers_are_told(content, tmp_path, change):
+    save(tmp_path / "checkpoint.pt", content | change)
+    with pytest.raises(MatlibError, match="or it is damaged: move it away"):
+        read(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" * 2500 + "b", "file/below"])
+def test_paths_that_no_system_takes_are_told_in_one_sentence(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(MatlibError, match="cannot be read .*name a run's folder, or its checkpoint") as told:
+        load_model(tmp_path / name)
+    assert len(str(told.value)) < 400
