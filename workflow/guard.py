@@ -89,8 +89,10 @@ def alone(lock: Path) -> Iterator[None]:
     except Timeout:
         print(f"waiting for another process that holds {lock}", flush=True)
         held.acquire()
-    with held:
+    try:
         yield
+    finally:
+        held.release()
 
 
 def main() -> int:
