@@ -29,6 +29,7 @@ from matlib.config import RunConfig, profile_names
 from matlib.geometry import Keypoints, ThinPlateSpline
 from matlib.losses import equivariance_loss, feature_consistency_loss
 from matlib.models import MAT, build_model
+from matlib.models.equation9 import consistency_options
 from matlib.models.parts import pool_parts
 from matlib.objective import Objective
 from matlib.runs.records import provenance
@@ -102,7 +103,7 @@ class Step:
 
     def _compare(self, features: Tensor, maps: Tensor, positions: Tensor, jacobians: Tensor) -> Tensor:
         return feature_consistency_loss(features, Keypoints(positions, jacobians), maps, self.y,
-                                        **self.objective.consistency_options())
+                                        **consistency_options(self.objective.config))
 
     def _follow(self, positions: Tensor, jacobians: Tensor) -> Tensor:
         copies = slice(len(self.chosen))

@@ -6,7 +6,7 @@ The paper's numbers are on Occluded-Duke, in percent: rank-1, rank-5, rank-10, m
 from dataclasses import dataclass, field
 from typing import Any
 
-from matlib.config import LITERAL, OPTION, ROBUST, RunConfig, differences, flatten, idle_settings, profile
+from matlib.config import LITERAL, OPTION, ROBUST, RunConfig, differences, flatten, profile
 from matlib.errors import MatlibError
 
 
@@ -70,7 +70,7 @@ _FREE = ("data.dataset", "train.epochs", "train.mixed_precision", "train.compile
 def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
     """The settings of the method in which a run differs from a row under its profile, with the run's values.
 
-    Those that nothing reads in such a run make no difference (``config.idle_settings``).
+    Those that nothing reads in such a run make no difference (``idle_settings``).
 
     Raises MatlibError for an unknown row, or a profile that this version does not know.
     """
@@ -78,6 +78,14 @@ def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
     ignored = {"name", *_FREE, *idle_settings(config)}
     changed = differences(config, row_config(row, config.profile, config.seed))
     return {name: values[name] for name in changed if name not in ignored and not name.startswith(OPTION)}
+
+
+def idle_settings(config: RunConfig) -> set[str]:
+    """Dotted names of the settings that nothing reads in such a run, as its method says."""
+    from matlib.models import method_class  # planning a build, which needs no torch, does not come here
+
+    names = {name for name, _ in flatten(config.to_dict()) if name.startswith(("model.", "loss.", "data.joints"))}
+    return names - method_class(config.model.architecture).reads(config)
 
 
 def run_title(config: RunConfig) -> str:

@@ -52,7 +52,7 @@ ShareBelowOne = Annotated[float, Range(high=1, below=True)]
 class ModelConfig:
     """The network of sections 3.1-3.4 (Figure 2)."""
 
-    architecture: Literal["mat", "baseline", "true_parts"] = "mat"  # true_parts: needs a rendered set
+    architecture: str = "mat"  # or baseline, true_parts (needs a rendered set), or any method as module:Class
     trunk: str = "resnet50"  # any torchvision classification network
     trunk_cut: str = ""  # name of the node whose output is F; "" is the last feature map
     output_stride: Count = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
@@ -217,40 +217,6 @@ def differences(one: RunConfig, other: RunConfig) -> list[str]:
     return [name for name in {**a, **b} if a.get(name, unset) != b.get(name, unset) and name not in _NO_RESULT]
 
 
-#: What a network without transformer and branches reads of the model's and the losses' settings.
-_OF_TRUNK = {"model.architecture", "model.trunk", "model.trunk_cut", "model.output_stride", "model.weights",
-             "model.neck", "model.descriptor", "loss.identity_global", "loss.triplet_global", "loss.label_smoothing",
-             "loss.triplet_distance"}
-_OF_PARTS = {"model.part_head", "loss.identity_part", "loss.triplet_part"}
-_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
-_OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
-_OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
-                       "loss.equivariance", "loss.separation", "loss.concentration"}
-_OF_EXTERNAL = {"data.joints", "model.external_jacobian"}
-
-
-def idle_settings(config: RunConfig) -> set[str]:
-    """Dotted names of the settings that nothing reads in such a run: those of branches and losses that it lacks."""
-    if config.model.architecture != "mat":
-        read = _OF_TRUNK | (_OF_PARTS if config.model.architecture == "true_parts" else set())
-        names = {name for name, _ in flatten({"model": vars(config.model), "loss": vars(config.loss)})}
-        return names - read | _OF_EXTERNAL
-    external = config.model.keypoints == "external"
-    equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
-    idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
-    if config.model.jacobian == "none":
-        idle |= {"model.jacobian_bound"}
-    if not consistency:
-        idle |= _OF_CONSISTENCY | _OF_EXTERNAL
-    elif config.loss.fc_on == "parts":
-        idle |= {"loss.fc_norm"}
-    if not equivariance:
-        idle |= _OF_EQUIVARIANCE
-    if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
-        idle |= {"loss.rf_registration"}
-    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
-
-
 def read_settings(kind: type, values: dict[str, Any]) -> Any:
     """A method's own settings, as its dataclass. Raises MatlibError for one that it lacks, or that does not fit."""
     known = [own.name for own in dataclasses.fields(kind)]
@@ -343,7 +309,7 @@ def _check_values(config: RunConfig) -> None:
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
                           "the triplet loss compares them")
-    if model.parts < 2 and (loss.separation or loss.diversity) and model.architecture == "mat":
+    if model.parts < 2 and (loss.separation or loss.diversity):
         raise MatlibError("loss.separation and loss.diversity compare parts; set both to 0, or model.parts to 2 or "
                           "more")
 

@@ -44,7 +44,7 @@ class PixelsToDescriptors(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD)[:, None, None])
 
     def forward(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b e"]:
-        return self.model((images.float() - self.mean) / self.std).descriptor
+        return self.model.vector(self.model((images.float() - self.mean) / self.std))
 
 
 def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:

@@ -165,6 +165,8 @@ class Extractor:
             )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model.to(self.device)
+        with torch.no_grad():  # a method that has no single vector an image says so now
+            self.model.vector(self.model(torch.zeros(1, 3, *self.size, device=self.device)))
         self.batch_size = batch_size
         self.workers = workers
 
@@ -202,7 +204,7 @@ class Extractor:
         loader = DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers)
         descriptors, reasons = [], []
         for images, faults in tqdm(loader, desc="descriptors", leave=False, delay=2, disable=None):
-            descriptors.append(self.model(images.to(self.device)).descriptor.float().cpu())
+            descriptors.append(self.model.vector(self.model(images.to(self.device))).float().cpu())
             reasons += faults
         return torch.cat(descriptors), reasons
 

@@ -19,6 +19,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ from matlib.errors import MatlibError, command_line, program
 from matlib.evaluation import evaluate_model
 from matlib.evaluation.labels import checked_labels, has_match, why_unmatched
 from matlib.folders import alone
-from matlib.models import build_model
+from matlib.models import MATOutput, Method, build_model, method_class
+from matlib.models.equation9 import consistency_options
+from matlib.models.heads import IdentityHead
 from matlib.objective import Objective
 from matlib.runs import checkpoints, records
 from matlib.runs.diagnostics import collapses, diagnose, gradient_norms
@@ -76,8 +79,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         logger.info("%s: finished before, record in %s", config.name, out)
         return records.read_record(out)
     _check_machine(config.train)
-    # Without motion losses nothing reaches the keypoint branch, which data-parallel wrappers must be told.
-    unused = config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
+    unused = method_class(config.model.architecture).leaves_unused(config)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
                               kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
     with alone(out, "training") if accelerator.is_main_process else nullcontext():
@@ -98,9 +100,10 @@ class _Run:
         torch.manual_seed(config.seed)
         model = build_model(config.model, data.num_train_identities)
         _check_test(data, model.truth, config.data)
-        external = config.model.architecture == "mat" and config.model.keypoints == "external"
-        self.joints = joint_source(config.data.joints, data, config.seed) if external else None
-        self.images, self.sampler, self.loader = _batches(config, data, model.truth, self.joints, accelerator)
+        self.truth = model.truth + model.training_truth
+        self.joints = joint_source(config.data.joints, data, config.seed) if "joints" in self.truth else None
+        self.images, self.sampler, self.loader = _batches(config, data, self.truth, self.joints, accelerator)
+        self.labels: Tensor | None = None
         model = lay_out(synchronise_batch_norm(model, accelerator.device), config.train)
         optimizer = _optimizer(model, config.train)
         self.objective, self.optimizer = accelerator.prepare(Objective(model, config.loss, config.seed), optimizer)
@@ -110,7 +113,7 @@ class _Run:
             logger.info("%s: trunk %s starts from %s", config.name, config.model.trunk, model.trunk.start)
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Method:
         return self.accelerator.unwrap_model(self.objective).model
 
     def epoch(self, epoch: int) -> None:
@@ -119,6 +122,7 @@ class _Run:
         self.sampler.set_epoch(epoch)
         torch.manual_seed((config.seed * 10_007 + epoch) * 10_007 + self.accelerator.process_index)
         self.objective.train()
+        self._begin(epoch)
         sums: dict[str, Tensor] = {}
         bar = tqdm(self.loader, desc=f"{config.name} {epoch + 1}/{config.train.epochs}", leave=False,
                    disable=not (self.accelerator.is_main_process and sys.stderr.isatty()))
@@ -136,10 +140,25 @@ class _Run:
         self._save()
         self._log()
 
+    def _begin(self, epoch: int) -> None:
+        """Let the method prepare the epoch, and take the labels that it gives the training images."""
+        labels = self.model.begin_epoch(epoch, self.config.train.epochs, self._plain_batches)
+        self.labels = self.labels if labels is None else labels.cpu()
+        if self.labels is not None:
+            self.images.set_labels(self.labels)
+
+    def _plain_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training images in their order, without augmentation, with their identities."""
+        data, device = self.config.data, self.accelerator.device
+        images = ImageDataset(self.data.train, (data.height, data.width))
+        for batch in DataLoader(images, batch_size=64, num_workers=data.workers, generator=torch.Generator()):
+            yield batch["image"].to(device, memory_format=memory_format(self.config.train)), batch["identity"].to(device)
+
     def _diagnose(self, output: Any, identities: Tensor) -> dict[str, float]:
-        """Of the epoch's last batch."""
-        options = self.accelerator.unwrap_model(self.objective).consistency_options()
-        return diagnose(output, identities.to(self.accelerator.device), options)
+        """Of the epoch's last batch, where it is an output that has what is diagnosed."""
+        if not isinstance(output, MATOutput):
+            return {}
+        return diagnose(output, identities.to(self.accelerator.device), consistency_options(self.config.loss))
 
     def _gradient_norms(self, total: float) -> dict[str, float]:
         """Of the epoch's last step, by module, as they were before clipping."""
@@ -149,11 +168,10 @@ class _Run:
     def _step(self, batch: dict[str, Tensor], step: int) -> tuple[dict[str, Tensor], Any, float]:
         device = self.accelerator.device
         images = batch["image"].to(device, memory_format=memory_format(self.config.train), non_blocking=True)
-        joints = batch["joints"].to(device) if "joints" in batch else None
-        truth = tuple(batch[name].to(device) for name in self.model.truth)
+        truth = tuple(batch[name].to(device) for name in self.truth)
         ramp = self.config.loss.motion_warmup_epochs * len(self.sampler)
         terms, output = self.objective(images, batch["identity"].to(device), step,
-                                       min(1.0, step / ramp) if ramp else 1.0, joints, truth)
+                                       min(1.0, step / ramp) if ramp else 1.0, truth)
         if not torch.isfinite(terms["total"]):
             bad = [name for name, value in terms.items() if not torch.isfinite(value)]
             raise MatlibError(f"the loss is not finite at step {step} ({', '.join(bad)}); "
@@ -200,7 +218,7 @@ class _Run:
         self.schedule.load_state_dict(state["schedule"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.history = state["history"]
+        self.history, self.labels = state["history"], state.get("labels")
         logger.info("%s: goes on after epoch %d of %d", self.config.name, len(self.history), self.config.train.epochs)
 
     def _save(self) -> None:
@@ -209,7 +227,7 @@ class _Run:
             checkpoints.save(self.out / RESUME, self._model_state() | {
                 "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else {}, "history": self.history,
-                "fingerprint": fingerprint(self.data)})
+                "labels": self.labels, "fingerprint": fingerprint(self.data)})
         self.accelerator.wait_for_everyone()
 
     def _model_state(self) -> dict[str, Any]:
@@ -261,7 +279,9 @@ def _check_test(data: ReIDDataset, truth: tuple[str, ...], config: DataConfig) -
                             *([sample.camera for sample in side] for side in sides))
     if not has_match(labels).any():
         raise MatlibError(f"{data.name} cannot be tested: {why_unmatched(labels)}")
-    images = ImageDataset((*data.query, *data.gallery), (config.height, config.width), truth=truth)
+    joints = joint_source(config.joints, data).joints if "joints" in truth else None
+    images = ImageDataset((*data.query, *data.gallery), (config.height, config.width), joints=joints,
+                          truth=[name for name in truth if name != "joints"])
     for _ in DataLoader(images, batch_size=64, num_workers=config.workers, generator=torch.Generator()):
         pass
 
@@ -289,7 +309,8 @@ def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], joint
              accelerator: Accelerator) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
     augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing)
     images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
-                          truth=truth, joints=joints.joints if joints else None, cache=config.data.cache)
+                          truth=[name for name in truth if name not in ("joints", "labels")],
+                          joints=joints.joints if joints else None, cache=config.data.cache)
     sampler = IdentitySampler(
         [sample.identity for sample in data.train], config.train.identities_per_batch, config.train.images_per_identity,
         seed=config.seed, rank=accelerator.process_index, num_processes=accelerator.num_processes)
@@ -300,9 +321,10 @@ def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], joint
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     groups = [{"params": [], "lr": config.lr}, {"params": [], "lr": config.lr * config.head_lr}]
-    for name, parameter in model.named_parameters():
+    heads = {id(p) for module in model.modules() if isinstance(module, IdentityHead) for p in module.parameters()}
+    for parameter in model.parameters():
         if parameter.requires_grad:
-            groups["head" in name.split(".")[0]]["params"].append(parameter)
+            groups[id(parameter) in heads]["params"].append(parameter)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)

@@ -101,7 +101,9 @@ class ImageDataset(Dataset):
       - ``occlusion``, ``occluder``: the share of the person that is hidden and by what (``"none"`` if by
         nothing), in the image as rendered;
 
-    * ``joints``: (17, 3), as ``keypoints``, from the source in ``joints``, if there is one.
+    * ``joints``: (17, 3), as ``keypoints``, from the source in ``joints``, if there is one;
+    * ``labels``: (height, width) uint8, those of ``set_labels``, if there are any, varied along with the image; 255
+      (``NO_LABEL``) where it was padded or erased.
 
     An item depends only on the seed, the epoch, the index, and how often the index came before in the same
     batch: not on the worker or process that makes it. So runs repeat, and the copies of an image in a batch
@@ -142,11 +144,18 @@ class ImageDataset(Dataset):
         self._joints = [joints(sample) for sample in samples] if joints else []
         # in shared memory, so that workers that live longer than an epoch see it change
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._labels: Tensor | None = None
         self._cached = self._read_all() if cache else None
 
     def set_epoch(self, epoch: int) -> None:
         """Vary the images as in this epoch, from the next batch that is started."""
         self._epoch.fill_(epoch)
+
+    def set_labels(self, labels: UInt8[Tensor, "n h w"]) -> None:
+        """Give every image labels of its own, as of clusters, from the next epoch; a map covers its whole image."""
+        if len(labels) != len(self):
+            raise ValueError(f"there are {len(labels)} maps of labels for {len(self)} images")
+        self._labels = labels.cpu()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -173,6 +182,8 @@ class ImageDataset(Dataset):
         item = {"image": variation.image(image), "identity": sample.identity, "camera": sample.camera, "index": index}
         if self._joints:
             item["joints"] = self._varied_points(self._joints[index], source, variation, COCO_MIRROR)
+        if self._labels is not None:
+            item["labels"] = variation.cells(resize_labels(self._labels[index], self.size))
         return item | self._varied_truth(index, source, variation) if self._truth else item
 
     def _varied_truth(

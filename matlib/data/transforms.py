@@ -29,6 +29,10 @@ COCO_MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 # parts 0..13: background, head, torso, upper arms, forearms, thighs, shanks, feet, carried; left before right
 PART_MIRROR = (0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 13)
 
+NO_LABEL = 255
+"""Of ``Variation.cells``, where nothing of the image is."""
+_NO_LABEL = torch.tensor(NO_LABEL, dtype=torch.uint8)
+
 _MIRRORED_LABELS = torch.arange(256, dtype=torch.uint8)
 _MIRRORED_LABELS[: len(PART_MIRROR)] = torch.tensor(PART_MIRROR, dtype=torch.uint8)
 _ERASING_ATTEMPTS = 100
@@ -155,17 +159,22 @@ class Variation:
             box.copy_(torch.where(person, TARGET_HIDDEN, OTHER_OCCLUDER))
         return labels
 
+    def cells(self, labels: UInt8[Tensor, "h w"]) -> UInt8[Tensor, "h w"]:
+        """Labels without a meaning of their own, as of clusters: ``NO_LABEL`` where there is nothing of the image."""
+        labels = self._framed(labels[None], NO_LABEL)[0]
+        return labels if self.erased is None else F.erase(labels[None], *self.erased, v=_NO_LABEL)[0]
+
     def yaw(self, yaw: float) -> float:
         """Where the person faces, in degrees, 0 to the camera: a flip mirrors it."""
         return -yaw if self.flip else yaw
 
-    def _framed(self, image: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
-        """Flipped, padded with 0, and cropped."""
+    def _framed(self, image: UInt8[Tensor, "c h w"], fill: int = 0) -> UInt8[Tensor, "c h w"]:
+        """Flipped, padded, and cropped."""
         height, width = image.shape[-2:]
         if self.flip:
             image = F.horizontal_flip(image)
         if self.pad:
-            image = F.crop(F.pad(image, [self.pad] * 4), self.top, self.left, height, width)
+            image = F.crop(F.pad(image, [self.pad] * 4, fill=fill), self.top, self.left, height, width)
         return image
 
 

@@ -8,62 +8,61 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm  # not tqdm.auto: its widgets make published pages fetch scripts
 
 from matlib.config import DataConfig
-from matlib.data import ImageDataset, ReIDDataset, Sample
+from matlib.data import ImageDataset, ReIDDataset, Sample, joint_source
+from matlib.data.joints import JointSource
 from matlib.evaluation.ranking import RankingMetrics, evaluate_features
 from matlib.evaluation.uncertainty import bootstrap
-from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts
-from matlib.models import MATOutput
+from matlib.evaluation.visible_parts import evaluate_parts
+from matlib.models import Method
+from matlib.models.descriptions import Description, PartDescriptors, join
 
 RANKS = (1, 3, 5, 10)
 
 
-def extract_descriptors(model: nn.Module, samples: Sequence[Sample], config: DataConfig,
+def describe_images(model: Method, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
+                    joints: JointSource | None = None, batch_size: int = 64, name: str = "descriptors") -> Description:
+    """What a method compares of images at test time, on the CPU, in the order of the samples.
+
+    Args:
+        joints: of the images, for a method that takes joints.
+
+    Raises MatlibError, naming the file, for an image that cannot be read, or that lacks the labels a method asks for.
+    """
+    return join([model.describe(output) for output in _outputs(model, samples, config, device, joints, batch_size, name)])
+
+
+def extract_descriptors(model: Method, samples: Sequence[Sample], config: DataConfig,
                         device: torch.device | str = "cpu", batch_size: int = 64,
                         description: str = "descriptors") -> Float[Tensor, "n e"]:
     """The L2-normalised descriptors of images at test time, on the CPU, in the order of the samples.
 
-    Raises MatlibError, naming the file, for an image that cannot be read, or that lacks the labels a model asks for.
+    Raises MatlibError as ``describe_images``, and for a method that has no single vector an image.
     """
-    return torch.cat([output.descriptor.float().cpu()
-                      for output in _outputs(model, samples, config, device, batch_size, description)])
+    return join([model.vector(output) for output in _outputs(model, samples, config, device, None, batch_size,
+                                                             description)])
 
 
-def extract_raw(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
+def extract_raw(model: Method, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
                 batch_size: int = 64, description: str = "features") -> Float[Tensor, "n e"]:
-    """The global and part features of images before the neck, as they come: not normalised.
+    """The global and part features of images before the neck, as they come: not normalised; of a MATOutput.
 
-    Raises MatlibError as ``extract_descriptors``.
+    Raises MatlibError as ``describe_images``.
     """
-    return torch.cat([torch.cat([output.global_feature] + ([] if output.part_features is None
-                                                           else [output.part_features.flatten(1)]), dim=1).float().cpu()
-                      for output in _outputs(model, samples, config, device, batch_size, description)])
-
-
-def extract_parts(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str = "cpu",
-                  batch_size: int = 64, description: str = "descriptors") -> PartDescriptors:
-    """The same descriptors taken apart, with the visibility of each part: for a model that tells it.
-
-    Raises MatlibError as ``extract_descriptors``.
-    """
-    vectors, visibilities = [], []
-    for output in _outputs(model, samples, config, device, batch_size, description):
-        vectors.append(output.descriptor.float().cpu())
-        visibilities.append(output.visibility.float().cpu())
-        shape = output.part_features.shape[1:]  # (k, c)
-    vectors = torch.cat(vectors)
-    whole = vectors.shape[1] - shape.numel()
-    return PartDescriptors(vectors[:, whole:].unflatten(1, shape), torch.cat(visibilities), vectors[:, :whole])
+    return join([torch.cat([output.global_feature] + ([] if output.part_features is None
+                                                      else [output.part_features.flatten(1)]), dim=1)
+                 for output in _outputs(model, samples, config, device, None, batch_size, description)])
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, samples: Sequence[Sample], config: DataConfig, device: torch.device | str,
-             batch_size: int, description: str) -> Iterator[MATOutput]:
-    images = ImageDataset(samples, (config.height, config.width), truth=model.truth)
+def _outputs(model: Method, samples: Sequence[Sample], config: DataConfig, device: torch.device | str,
+             joints: JointSource | None, batch_size: int, description: str) -> Iterator[Any]:
+    images = ImageDataset(samples, (config.height, config.width), joints=joints.joints if joints else None,
+                          truth=[name for name in model.truth if name != "joints"])
     loader = DataLoader(images, batch_size=batch_size, num_workers=config.workers)
     training = model.training
     model.eval().to(device)
@@ -73,22 +72,25 @@ def _outputs(model: nn.Module, samples: Sequence[Sample], config: DataConfig, de
     model.train(training)
 
 
-def rank_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
+def rank_model(model: Method, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
                ) -> RankingMetrics:
-    """Rank the gallery for each query by cosine distance of the descriptors (Market protocol).
+    """Rank the gallery for each query as the method compares images (Market protocol).
 
-    Where the model tells how visible its parts are, their distances are weighted by it (``part_distances``).
+    By cosine distance of vectors, by ``part_distances`` of parts, or in two stages (``evaluate_pyramids``). A noisy
+    source of joints errs alike for every seed.
     """
-    weighted = model.config.architecture == "true_parts" or model.config.visibility != "off"
-    extract, rank = (extract_parts, evaluate_parts) if weighted else (extract_descriptors, evaluate_features)
-    query, gallery = (extract(model, part, config, device, description=name)
+    joints = joint_source(config.joints, data) if "joints" in model.truth else None
+    query, gallery = (describe_images(model, part, config, device, joints, name=name)
                       for name, part in (("query", data.query), ("gallery", data.gallery)))
     ids = [[s.identity for s in part] for part in (data.query, data.gallery)]
     cameras = [[s.camera for s in part] for part in (data.query, data.gallery)]
-    return rank(query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
+    return _RANKINGS[type(query)](query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
 
 
-def evaluate_model(model: nn.Module, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
+_RANKINGS = {Tensor: evaluate_features, PartDescriptors: evaluate_parts}
+
+
+def evaluate_model(model: Method, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
                    ) -> dict[str, Any]:
     """What a record keeps of the test: rank-1/3/5/10, mAP and mINP in 0..1, numbers of images, and seconds.
 

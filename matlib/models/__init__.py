@@ -1,18 +1,46 @@
-"""The network of sections 3.1-3.4, one idea a file, and its checkpoints."""
+"""The network of sections 3.1-3.4, one idea a file, what every method has in common, and where methods are found."""
 
-from torch import nn
+from importlib import import_module
 
 from matlib.config import ModelConfig
+from matlib.errors import MatlibError
 from matlib.models.backbone import Trunk
 from matlib.models.mat import MAT, Baseline
+from matlib.models.method import Method, Step
 from matlib.models.output import MATOutput
 from matlib.models.true_parts import TruePartPooling
 
-__all__ = ["MAT", "Baseline", "MATOutput", "Trunk", "TruePartPooling", "build_model"]
+__all__ = ["MAT", "Baseline", "MATOutput", "Method", "Step", "Trunk", "TruePartPooling", "build_model", "method_class"]
 
-_ARCHITECTURES = {"mat": MAT, "baseline": Baseline, "true_parts": TruePartPooling}
+#: Names that records of the first versions have; every other method is named by where it is, ``module:Class``.
+_NAMED = {"mat": MAT, "baseline": Baseline, "true_parts": TruePartPooling}
 
 
-def build_model(config: ModelConfig, identities: int) -> nn.Module:
-    """The network a configuration describes, for so many training identities."""
-    return _ARCHITECTURES[config.architecture](config, identities)
+def method_class(architecture: str) -> type[Method]:
+    """The method that ``model.architecture`` names, ``mat``, ``baseline``, ``true_parts`` or ``module:Class``.
+
+    The module is imported as Python finds it: one of matlib's, an installed one, or one in the working directory.
+
+    Raises MatlibError where there is none.
+    """
+    if architecture in _NAMED:
+        return _NAMED[architecture]
+    module, colon, name = architecture.partition(":")
+    if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise MatlibError(f"model.architecture is one of {', '.join(_NAMED)}, or a method of your own as module:Class; "
+                          f"got {architecture!r}")
+    try:
+        method = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name and not module.startswith(error.name):
+            raise
+        raise MatlibError(f"there is no module {module!r} for model.architecture={architecture}; start from the folder "
+                          "that it lies in, or install it") from None
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise MatlibError(f"the module {module} has no method {name}: a class that derives from matlib.models.Method")
+    return method
+
+
+def build_model(config: ModelConfig, identities: int) -> Method:
+    """The network a configuration describes, for so many training identities. Raises MatlibError as its method does."""
+    return method_class(config.architecture)(config, identities)

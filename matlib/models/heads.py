@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 class IdentityHead(nn.Module):
-    """A batch normalisation whose bias stays 0 (the BNNeck of Luo et al. 2019) and a linear classifier without bias."""
+    """A batch normalisation whose bias stays 0 (the BNNeck of Luo et al. 2019) and a linear classifier without bias.
+
+    Its parameters learn at ``train.head_lr`` times the rate of the others.
+    """
 
     def __init__(self, width: int, identities: int, neck: str = "bnneck"):
         super().__init__()

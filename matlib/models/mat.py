@@ -4,17 +4,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from matlib.config import ModelConfig
+from matlib.config import ModelConfig, RunConfig, flatten
 from matlib.geometry import Keypoints
-from matlib.models.backbone import Trunk
+from matlib.models.descriptions import PartDescriptors
+from matlib.models.equation9 import Reproduced, guards, identity_terms, motion_terms
 from matlib.models.heads import IdentityHead, PartHeads
 from matlib.models.keypoints import KeypointBranch
+from matlib.models.method import Step
 from matlib.models.output import MATOutput, describe
 from matlib.models.parts import PartBranch, part_visibility, pool_parts
 from matlib.models.transformer import Decoder, Encoder, sine_position
 
 
-class MAT(nn.Module):
+class MAT(Reproduced):
     """Trunk, transformer encoder and decoder, keypoint branch, part branch, global and part heads.
 
     Args:
@@ -22,13 +24,9 @@ class MAT(nn.Module):
         identities: number of training identities, the classifiers' outputs.
     """
 
-    truth = ()  # what forward needs beside the images
-
     def __init__(self, config: ModelConfig, identities: int):
-        super().__init__()
-        self.config = config
+        super().__init__(config, identities)
         d, k = config.width, config.parts
-        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
         reduced = d - _position_channels(config) if config.pos_embed == "concat" else d
         self.reduce = nn.Sequential(nn.Conv2d(self.trunk.channels, reduced, kernel_size=1, bias=False),
                                     nn.BatchNorm2d(reduced))
@@ -45,7 +43,13 @@ class MAT(nn.Module):
         self.global_head = IdentityHead(d, identities, config.neck)
         self.part_heads = PartHeads(k, part_width, identities, config.neck, config.part_head)
 
-    def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:
+    @property
+    def training_truth(self) -> tuple[str, ...]:
+        return () if self.learns_keypoints else ("joints",)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"] | None = None
+                ) -> MATOutput:
+        """External keypoints teach the parts (Equations 10 to 12); the network itself does not look at them."""
         trunk, features, queries = self._decode(images)
         part_maps, weights = self.part_branch(queries[:, :self.config.parts + 1], features)
         keypoints, heatmaps = self._locate(features, queries) if self.learns_keypoints else (None, None)
@@ -60,6 +64,24 @@ class MAT(nn.Module):
             part_features=part_features, part_logits=part_logits, part_maps=part_maps,
             visibility=part_visibility(part_maps, self.config.visibility), keypoints=keypoints, heatmaps=heatmaps,
             image_size=tuple(images.shape[-2:]))
+
+    def losses(self, output: MATOutput, step: Step) -> dict[str, Tensor]:
+        """The terms of Equation 9, and guards."""
+        return identity_terms(output, step) | guards(output, step.config) | motion_terms(self, output, step)
+
+    def describe(self, output: MATOutput) -> Tensor | PartDescriptors:
+        """The descriptor, or its parts where ``model.visibility`` weighs their distances."""
+        return output.descriptor if output.visibility is None else output.parted()
+
+    @classmethod
+    def reads(cls, config: RunConfig) -> set[str]:
+        names = {name for name, _ in flatten(config.to_dict()) if name.startswith(("model.", "loss.", "data.joints"))}
+        return names - _idle(config)
+
+    @classmethod
+    def leaves_unused(cls, config: RunConfig) -> bool:
+        """Without motion losses nothing reaches the keypoint branch."""
+        return config.model.keypoints == "self" and not (config.loss.equivariance or config.loss.consistency)
 
     def locate(self, images: Float[Tensor, "b 3 height width"]) -> Keypoints:
         """The keypoints alone: what the second pass of the equivariance loss needs."""
@@ -93,20 +115,43 @@ class MAT(nn.Module):
         return self.keypoint_branch(own, features)
 
 
+_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
+_OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
+_OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
+                       "loss.equivariance", "loss.separation", "loss.concentration"}
+_OF_EXTERNAL = {"data.joints", "model.external_jacobian"}
+
+
+def _idle(config: RunConfig) -> set[str]:
+    """The settings that nothing reads in such a run: those of branches and losses that it lacks."""
+    external = config.model.keypoints == "external"
+    equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
+    idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
+    if config.model.jacobian == "none":
+        idle |= {"model.jacobian_bound"}
+    if not consistency:
+        idle |= _OF_CONSISTENCY | _OF_EXTERNAL
+    elif config.loss.fc_on == "parts":
+        idle |= {"loss.fc_norm"}
+    if not equivariance:
+        idle |= _OF_EQUIVARIANCE
+    if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
+        idle |= {"loss.rf_registration"}
+    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
+
+
 def _position_channels(config: ModelConfig) -> int:
     """An eighth of the map where the position is concatenated (32 of 256), as many as it has where it is added."""
     return max(4, config.width // 32 * 4) if config.pos_embed == "concat" else config.width
 
 
-class Baseline(nn.Module):
+class Baseline(Reproduced):
     """Table 1, row 1, the strong baseline (Luo et al. 2019): the trunk, its mean over all cells, one identity head."""
 
-    truth = ()
+    also_reads = frozenset({"loss.identity_global", "loss.triplet_global"})
 
     def __init__(self, config: ModelConfig, identities: int):
-        super().__init__()
-        self.config = config
-        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
+        super().__init__(config, identities)
         self.global_head = IdentityHead(self.trunk.channels, identities, config.neck)
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> MATOutput:

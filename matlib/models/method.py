@@ -5,17 +5,24 @@ Nothing else names a method but its row in a table. Trainer, test, tables, optim
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from matlib import losses
-from matlib.config import LossConfig, ModelConfig, read_settings
+from matlib.config import METHOD, LossConfig, ModelConfig, RunConfig, flatten, read_settings
 from matlib.distributed import gather
 from matlib.models.backbone import Trunk
+from matlib.errors import MatlibError
 from matlib.models.descriptions import Description
+
+
+#: Settings that a run of any method reads.
+COMMON = frozenset({"model.architecture", "model.trunk", "model.trunk_cut", "model.output_stride", "model.weights",
+                    "model.neck", "model.descriptor", "loss.label_smoothing", "loss.triplet_distance"})
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,15 @@ class Method(nn.Module):
         """The method's own settings, ``--set model.method.NAME=VALUE``; the defaults are the published values."""
 
     truth: ClassVar[tuple[str, ...]] = ()
-    """What forward takes beside the images: ``parts`` (b, height, width), the true part labels of rendered images, and
-    ``joints`` (b, 17, 3), COCO's, in pixels, from the source that ``data.joints`` names; in this order."""
+    """What forward takes beside the images, always: ``parts`` (b, height, width), the true part labels of rendered
+    images; ``joints`` (b, 17, 3), COCO's, x and y in [-1, 1], corner-aligned, and v = 2 where detected, from the source
+    that ``data.joints`` names."""
+    training_truth: ClassVar[tuple[str, ...]] = ()
+    """What it takes after these in training only: the same names, and ``labels`` (b, height, width), what
+    ``begin_epoch`` gave for the training images, moved along with them; 255 where an image was padded or erased."""
+    also_reads: ClassVar[frozenset[str]] = frozenset()
+    """Dotted names of the settings of ``model`` and ``loss`` that the method reads beside ``COMMON``, as
+    ``model.width``, and ``data.joints`` if it is given joints: runs that differ in others count as the same."""
     weights: ClassVar[dict[str, float]] = {}
     """Of the terms of ``losses`` in the sum that is trained; 1 where none is given."""
     published: ClassVar[dict[str, Any]] = {}
@@ -86,9 +100,38 @@ class Method(nn.Module):
         """What is compared at test time: vectors (b, e), ``PartDescriptors`` or a ``Pyramid``."""
         raise NotImplementedError
 
+    def vector(self, output: Any) -> Float[Tensor, "b e"]:
+        """One L2-normalised vector an image, for search engines and export.
+
+        Raises MatlibError where the method compares more than that.
+        """
+        description = self.describe(output)
+        if isinstance(description, Tensor):
+            return description
+        raise MatlibError(f"{type(self).__name__} compares {type(description).__name__}, which one vector an image does "
+                          "not hold; use a method that describes an image by a vector")
+
     def total(self, terms: dict[str, Tensor], step: Step) -> Float[Tensor, ""]:
         """The weighted sum of the terms."""
         return sum(self.weights.get(name, 1.0) * term for name, term in terms.items())
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Called before each epoch, counted from 0, in training mode."""
+    def begin_epoch(self, epoch: int, epochs: int, images: Callable[[], Iterator[tuple[Tensor, Tensor]]]
+                    ) -> UInt8[Tensor, "n h w"] | None:
+        """Called before each epoch, counted from 0, in training mode.
+
+        Args:
+            images: gives the training images in their order, in batches without augmentation, with their identities.
+
+        Returns:
+            ``labels`` of all training images from now on, of any height and width; None leaves them as they are.
+        """
+
+    @classmethod
+    def reads(cls, config: RunConfig) -> set[str]:
+        """Dotted names of the settings of ``model``, ``loss`` and ``data.joints`` that such a run reads."""
+        return {*COMMON, *cls.also_reads, *(name for name, _ in flatten(config.to_dict()) if name.startswith(METHOD))}
+
+    @classmethod
+    def leaves_unused(cls, config: RunConfig) -> bool:
+        """Whether some step reaches not all of the parameters, which data-parallel wrappers must be told."""
+        return False

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from matlib.config import ModelConfig
 from matlib.geometry import Keypoints
+from matlib.models.descriptions import PartDescriptors
 
 
 @dataclass
@@ -25,6 +26,13 @@ class MATOutput:
     keypoints: Keypoints | None = None  # in corner-aligned coordinates of the feature map
     heatmaps: Float[Tensor, "b k h w"] | None = None
     image_size: tuple[int, int] | None = None  # (height, width) of the images that the maps are of
+
+    def parted(self) -> PartDescriptors:
+        """The descriptor taken apart, with the visibility of each part."""
+        parts, channels = self.part_features.shape[1:]
+        whole = self.descriptor.shape[1] - parts * channels
+        return PartDescriptors(self.descriptor[:, whole:].unflatten(1, (parts, channels)), self.visibility,
+                               self.descriptor[:, :whole])
 
 
 def describe(config: ModelConfig, before: list[Tensor], after: list[Tensor]) -> Float[Tensor, "b e"]:

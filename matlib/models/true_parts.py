@@ -5,7 +5,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from matlib.config import ModelConfig
-from matlib.models.backbone import Trunk
+from matlib.models.descriptions import PartDescriptors
+from matlib.models.equation9 import Reproduced
 from matlib.models.heads import IdentityHead, PartHeads
 from matlib.models.output import MATOutput, describe
 from matlib.models.parts import pool_parts
@@ -17,7 +18,7 @@ TRUE_PART_GROUPS: dict[str, tuple[int, ...]] = {
 }
 
 
-class TruePartPooling(nn.Module):
+class TruePartPooling(Reproduced):
     """What MAT would be if its part maps were the truth; no transformer, nothing to find.
 
     The global feature is the mean over all that is seen of the person, without the background. A test's distance
@@ -29,11 +30,11 @@ class TruePartPooling(nn.Module):
     """
 
     truth = ("parts",)
+    also_reads = frozenset({"model.part_head", "loss.identity_global", "loss.triplet_global", "loss.identity_part",
+                            "loss.triplet_part"})
 
     def __init__(self, config: ModelConfig, identities: int):
-        super().__init__()
-        self.config = config
-        self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
+        super().__init__(config, identities)
         self.global_head = IdentityHead(self.trunk.channels, identities, config.neck)
         self.part_heads = PartHeads(len(TRUE_PART_GROUPS), self.trunk.channels, identities, config.neck,
                                     config.part_head)
@@ -50,6 +51,9 @@ class TruePartPooling(nn.Module):
             global_feature=global_feature, global_logits=global_logits, part_features=part_features,
             descriptor=describe(self.config, [global_feature, part_features], [global_after, parts_after]),
             part_logits=part_logits, visibility=(weights[:, 1:].sum(dim=(2, 3)) > 0).float())
+
+    def describe(self, output: MATOutput) -> PartDescriptors:
+        return output.parted()
 
 
 def part_weights(parts: UInt8[Tensor, "b height width"], size: tuple[int, int]) -> Float[Tensor, "b q h w"]:

@@ -16,7 +16,7 @@ from matlib.ablations import row_config
 from matlib.config import RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
-from matlib.models import build_model
+from matlib.models import MAT, build_model, method_class
 from matlib.runs.checkpoints import CHECKPOINT, load_model
 
 
@@ -52,8 +52,9 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
         identities = model.global_head.classifier.out_features
     else:
         config, identities = row_config("full", profile), 2
-    if config.model.architecture != "mat" or (needs == "keypoints" and config.model.keypoints == "external"):
-        branch = "keypoint" if config.model.architecture == "mat" else "part"
+    has_parts = issubclass(method_class(config.model.architecture), MAT)
+    if not has_parts or (needs == "keypoints" and config.model.keypoints == "external"):
+        branch = "keypoint" if has_parts else "part"
         raise MatlibError(f"the run {run} (row {config.name}) has no {branch} branch, which this page looks at; "
                           "give it a run of another row, such as full")
     torch.manual_seed(config.seed)
@@ -61,14 +62,14 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
     return Network(model if trained else untrained, untrained, config, trained)
 
 
-def external_joints(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> Float[Tensor, "b 17 3"] | None:
-    """The joints given to the network in training with these images of a set; None if it finds its own keypoints."""
+def training_truth(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> tuple[Tensor, ...]:
+    """What the network is given in training beside these images of a set: nothing, or joints from outside."""
     config = network.config
-    if config.model.keypoints == "self":
-        return None
+    if not network.model.training_truth:
+        return ()
     source = joint_source(config.data.joints, data, config.seed)
-    return torch.stack([item["joints"] for item in
-                        ImageDataset(samples, (config.data.height, config.data.width), joints=source.joints)])
+    return (torch.stack([item["joints"] for item in
+                         ImageDataset(samples, (config.data.height, config.data.width), joints=source.joints)]),)
 
 
 def show_source(*functions: Callable[..., Any]) -> Markdown:

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 import pandas as pd
 
-from matlib.ablations import changed_settings
-from matlib.config import DataConfig, LossConfig, ModelConfig, idle_settings, profile
+from matlib.ablations import changed_settings, idle_settings
+from matlib.config import DataConfig, LossConfig, ModelConfig, profile
 from matlib.report.tables import NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_deviation
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}

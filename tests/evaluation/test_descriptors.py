@@ -8,7 +8,7 @@ from PIL import Image
 
 from matlib.config import profile
 from matlib.data import ReIDDataset, Sample, load_dataset
-from matlib.evaluation import evaluate, extract_descriptors, extract_parts, part_distances, rank_model
+from matlib.evaluation import evaluate, describe_images, extract_descriptors, part_distances, rank_model
 from matlib.models import build_model
 
 CONFIG = profile("smoke").change({"model.weights": "none"})
@@ -52,7 +52,7 @@ def test_without_visibility_the_descriptor_as_a_whole_is_compared(data):
 @pytest.mark.parametrize("changes", [{"visibility": "max"}, {"visibility": "argmax"}, {"architecture": "true_parts"}])
 def test_with_visibility_the_parts_are_weighted_by_it(data, changes):
     weighted = model(**changes)
-    query, gallery = (extract_parts(weighted, part, CONFIG.data) for part in (data.query, data.gallery))
+    query, gallery = (describe_images(weighted, part, CONFIG.data) for part in (data.query, data.gallery))
     assert rank_model(weighted, data, CONFIG.data).mAP == rank_by(part_distances(query, gallery), data).mAP < 1
     whole = torch.cat([gallery.global_features, gallery.parts.flatten(1)], dim=1)
     torch.testing.assert_close(whole, extract_descriptors(weighted, data.gallery, CONFIG.data))

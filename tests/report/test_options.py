@@ -6,8 +6,8 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 import torch
 
-from matlib.ablations import changed_settings, row_config
-from matlib.config import DataConfig, LossConfig, ModelConfig, differences, flatten, idle_settings, profile
+from matlib.ablations import idle_settings, changed_settings, row_config
+from matlib.config import DataConfig, LossConfig, ModelConfig, differences, flatten, profile
 from matlib.models import build_model
 from matlib.objective import Objective
 from matlib.report import options
@@ -70,8 +70,8 @@ def step_of(config, rng, state=None):
     objective = Objective(model, config.loss)
     objective.zero_grad()
     images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
-    joints = joints_of(8, rng) if config.model.keypoints == "external" else None
-    total = objective(images, identities, joints=joints)[0]["total"]
+    truth = (joints_of(8, rng),) if config.model.keypoints == "external" else ()
+    total = objective(images, identities, truth=truth)[0]["total"]
     total.backward()
     return total, [p.grad.clone() for p in objective.parameters() if p.grad is not None]
 
@@ -117,13 +117,14 @@ def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, changes, rng):
     config = row_config(row, "smoke", changes=changes)
     idle = idle_settings(config)
     images, identities = torch.randn(8, 3, 64, 32, generator=rng), torch.arange(4).repeat_interleave(2)
-    truth = (torch.randint(0, 14, (8, 64, 32), generator=rng, dtype=torch.uint8),) if row == "true_parts" else ()
-    joints = joints_of(8, rng) if row == "pretrained_keypoints" else None
+    given = {"true_parts": torch.randint(0, 14, (8, 64, 32), generator=rng, dtype=torch.uint8),
+             "pretrained_keypoints": joints_of(8, rng)}
+    truth = (given[row],) if row in given else ()
 
     def gradients(settings):
         objective = Objective(model_of(settings.model), settings.loss)
         objective.zero_grad()
-        objective(images, identities, truth=truth, joints=joints)[0]["total"].backward()
+        objective(images, identities, truth=truth)[0]["total"].backward()
         return [p.grad.clone() for p in objective.parameters() if p.grad is not None]
 
     changed = config.change({name: other_value(config, name) for name in idle})

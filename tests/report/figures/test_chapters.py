@@ -158,8 +158,8 @@ def test_a_network_without_keypoints_of_its_own_is_given_those_of_its_training(t
     write_annyville(tmp_path)
     data = load_dataset("annyville-occluded", tmp_path)
     network = chapters.load_network(saved(tmp_path, "pretrained_keypoints"), needs="parts")
-    joints = chapters.external_joints(network, data, data.train)
+    joints, = chapters.training_truth(network, data, data.train)
     true = torch.stack([item["keypoints"] for item in ImageDataset(data.train, (64, 32), truth=("keypoints",))])
     assert joints.shape == true.shape == (2, 17, 3)
     assert 0 < (joints - true)[..., :2].abs().median() < 0.2  # noisy
-    assert chapters.external_joints(chapters.load_network(tmp_path / "nothing", "smoke"), data, data.train) is None
+    assert chapters.training_truth(chapters.load_network(tmp_path / "nothing", "smoke"), data, data.train) == ()
