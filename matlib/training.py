@@ -152,7 +152,8 @@ class _Run:
         data, device = self.config.data, self.accelerator.device
         images = ImageDataset(self.data.train, (data.height, data.width))
         for batch in DataLoader(images, batch_size=64, num_workers=data.workers, generator=torch.Generator()):
-            yield batch["image"].to(device, memory_format=memory_format(self.config.train)), batch["identity"].to(device)
+            image = batch["image"].to(device, memory_format=memory_format(self.config.train))
+            yield image, batch["identity"].to(device)
 
     def _diagnose(self, output: Any, identities: Tensor) -> dict[str, float]:
         """Of the epoch's last batch, where it is an output that has what is diagnosed."""

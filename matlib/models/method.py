@@ -108,8 +108,8 @@ class Method(nn.Module):
         description = self.describe(output)
         if isinstance(description, Tensor):
             return description
-        raise MatlibError(f"{type(self).__name__} compares {type(description).__name__}, which one vector an image does "
-                          "not hold; use a method that describes an image by a vector")
+        raise MatlibError(f"{type(self).__name__} compares {type(description).__name__}, which one vector an image "
+                          "does not hold; use a method that describes an image by a vector")
 
     def total(self, terms: dict[str, Tensor], step: Step) -> Float[Tensor, ""]:
         """The weighted sum of the terms."""
