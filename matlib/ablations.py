@@ -1,9 +1,10 @@
-"""Tables 1 and 2 of the paper: each row as a change to the full model, beside the numbers that the paper prints.
+"""Tables 1, 2 and 3 of the paper: each row as a change to the full model, beside the numbers that the paper prints.
 
 The paper's numbers are on Occluded-Duke, in percent: rank-1, rank-5, rank-10, mAP.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matlib.config import LITERAL, OPTION, ROBUST, RunConfig, differences, flatten, profile
@@ -38,7 +39,7 @@ TABLE_2 = (
     Row("parts_17", "K = 17", (65.0, 79.5, 84.2, 56.1), {"model.parts": 17}),
 )
 
-_UNKNOWN = (float("nan"),) * 4
+_UNKNOWN = (math.nan,) * 4
 _GUARDS = ("separation", "concentration", "diversity", "entropy", "background", "foreground")
 
 #: Rows that the paper does not have: what its motion losses are worth, and how much a method with parts could gain.
@@ -53,14 +54,64 @@ CONTROLS = (
     Row("true_parts", "#1 pooled over true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
 )
 
-ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, *TABLE_1)}  # "full" is in both tables; Table 1 names it
+def _method(name: str, label: str, where: str, rank1: float = math.nan, mAP: float = math.nan,
+            joints: str | None = None) -> Row:
+    changes = {"model.architecture": f"matlib.baselines.{where}"} | ({"data.joints": joints} if joints else {})
+    return Row(name, label, (rank1, math.nan, math.nan, mAP), changes)
+
+
+#: The compared methods. Those that take a person's joints have them as a detector finds them.
+TABLE_3 = (
+    _method("sfr", "SFR", "sfr:SFR", 42.3, 32.0),
+    _method("fpr", "FPR", "fpr:FPR"),
+    _method("pcb", "PCB", "pcb:PCB", 42.6, 33.7),
+    _method("amc_swm", "after AMC+SWM", "amc_swm:AMCSWM"),
+    _method("pvpm", "PVPM", "pvpm:PVPM", 47.0, 37.7, joints="noisy"),
+    _method("pgfa", "PGFA", "pgfa:PGFA", 51.4, 37.3, joints="noisy"),
+    _method("vpm", "VPM", "vpm:VPM"),
+    _method("horeid", "HOReID", "horeid:HOReID", 55.1, 43.8, joints="noisy"),
+    _method("isp", "ISP", "isp:ISP", 62.8, 52.3),
+    _method("pat", "PAT", "pat:PAT", 64.5, 53.6),
+)
+
+#: What belongs beside them: HOReID's first half alone, and the methods with joints that no detector gives.
+BESIDE_3 = (
+    _method("oonet", "OONet", "oonet:OONet", joints="noisy"),
+    *(replace(row, name=f"{row.name}_truth", label=f"{row.label}, true joints",
+              changes=row.changes | {"data.joints": "truth"})
+      for row in TABLE_3 if "data.joints" in row.changes),
+)
+
+#: "full" is in two tables; Table 1 names it.
+ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, *TABLE_3, *BESIDE_3, *TABLE_1)}
 
 
 def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, Any] | None = None) -> RunConfig:
-    """The configuration of a table's row under a profile. Raises MatlibError for an unknown row or profile."""
-    if row not in ROWS:
-        raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}")
-    return profile(profile_name).change({"name": row, "seed": seed, **ROWS[row].changes, **(changes or {})})
+    """The configuration of a table's row under a profile.
+
+    A method of one's own is a row of its own, named by where it is: ``my_module:MyMethod``. With ``recipe`` among the
+    changes set to ``published``, the method's own sizes, batch and schedule take the place of the profile's.
+
+    Raises MatlibError for an unknown row or profile, and for a method that publishes no recipe.
+    """
+    if row not in ROWS and ":" not in row:
+        raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}, "
+                          "or a method of your own as module:Class")
+    own = ROWS[row].changes if row in ROWS else {"model.architecture": row}
+    changes = changes or {}
+    if changes.get("recipe") == "published":
+        own = own | _published(own.get("model.architecture", "mat"))
+    return profile(profile_name).change({"name": row, "seed": seed, **own, **changes})
+
+
+def _published(architecture: str) -> dict[str, Any]:
+    from matlib.models import method_class  # planning a build, which needs no torch, does not come here
+
+    method = method_class(architecture)
+    if not method.published:
+        raise MatlibError(f"{method.__name__} has no recipe of its own: the paper profile is its published one, "
+                          "leave recipe=same_roof")
+    return method.published
 
 
 #: Settings in which a run may differ from its row: tables keep such runs apart, or they are no part of the method.
@@ -75,8 +126,8 @@ def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
     Raises MatlibError for an unknown row, or a profile that this version does not know.
     """
     values = dict(flatten(config.to_dict()))
-    ignored = {"name", *_FREE, *idle_settings(config)}
-    changed = differences(config, row_config(row, config.profile, config.seed))
+    ignored = {"name", "recipe", *_FREE, *idle_settings(config)}
+    changed = differences(config, row_config(row, config.profile, config.seed, {"recipe": config.recipe}))
     return {name: values[name] for name in changed if name not in ignored and not name.startswith(OPTION)}
 
 
@@ -93,7 +144,8 @@ def run_title(config: RunConfig) -> str:
 
     Raises MatlibError for a profile that this version does not know.
     """
-    if config.name not in ROWS:
+    if config.name not in ROWS and ":" not in config.name:
         return config.name
     changes = changed_settings(config, config.name)
-    return ", ".join([config.name, *(f"{name}={value}" for name, value in changes.items())])
+    recipe = [] if config.recipe == "same_roof" else [f"recipe={config.recipe}"]
+    return ", ".join([config.name, *recipe, *(f"{name}={value}" for name, value in changes.items())])

@@ -165,6 +165,7 @@ class RunConfig:
     name: str = "full"  # what the tables call it
     profile: str = "paper"
     seed: Annotated[int, Range(high=2**32 - 1)] = 0
+    recipe: Literal["same_roof", "published"] = "same_roof"  # sizes, batch and schedule: the profile's or the method's
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -172,6 +173,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        _check_options(self)
         for name in ("model", "loss", "data", "train"):
             _check_options(getattr(self, name))
             _check_ranges(getattr(self, name), f"{name}.")

@@ -7,6 +7,8 @@ The result is a record of its own beside the run's, with the run's configuration
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -46,21 +48,28 @@ def tested_record(run: Path, data: ReIDDataset, name: str,
                   measure: Callable[[ReIDDataset, torch.device], dict[str, Any]]) -> dict[str, Any]:
     """The record ``name`` beside a run's own: the one there, if of this training and these images, or a new one.
 
-    It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took.
+    It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took; a
+    digest of the training stands for its history.
     """
     trained, path = records.read_record(run), run / name
     tested = {"name": data.name, "fingerprint": fingerprint(data)}
     if path.exists():
         earlier = records.read_record(path)
-        same_training = all(earlier.get(key) == trained.get(key) for key in ("config", "history"))
-        if same_training and earlier.get("tested") == tested:
+        if _training(earlier) == _training(trained) and earlier.get("tested") == tested:
             return earlier
     started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    record = trained | measure(data, device) | {"tested": tested, "run": records.provenance(1, device)}
+    record = {name: value for name, value in trained.items() if name != "history"} | measure(data, device)
+    record |= {"tested": tested, "training": _training(trained), "run": records.provenance(1, device)}
     record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
     records.write_record(run, record, name)
     return record
+
+
+def _training(record: dict[str, Any]) -> str:
+    """A digest of a training's settings and history. Records of before keep the history of the run that was tested."""
+    parts = json.dumps([record["config"], record.get("history")], sort_keys=True)
+    return record.get("training", hashlib.sha256(parts.encode()).hexdigest())
 
 
 def main() -> None:

@@ -355,9 +355,12 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path, int
     parser = argparse.ArgumentParser(prog=program("matlib.training"),
                                      description="Train one model; see matlib/config.py.")
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
-    parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; default full")
+    parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; "
+                                                       "or a method of your own, module:Class; default full")
     parser.add_argument("--dataset", help="name of the data set; default the profile's")
     parser.add_argument("--root", help="folder that holds the data sets; default data")
+    parser.add_argument("--recipe", choices=["same_roof", "published"], default="same_roof",
+                        help="sizes, batch and schedule: the profile's, or those that the method was published with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1, help="of this machine, one a GPU; default 1")
     parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
@@ -366,7 +369,7 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path, int
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
     arguments = parser.parse_args(argv)
     changes: dict[str, Any] = {"data.dataset": arguments.dataset, "data.root": arguments.root}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes = {name: value for name, value in changes.items() if value is not None} | {"recipe": arguments.recipe}
     for setting in arguments.set:
         name, equals, value = setting.partition("=")
         if not equals:

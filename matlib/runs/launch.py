@@ -18,7 +18,8 @@ def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]
     """The command that trains this configuration, with every setting of its sections written out."""
     settings = [f"{name}={value}" for name, value in flatten(config.to_dict()) if "." in name]
     return [sys.executable, "-m", "matlib.training", "--processes", str(processes), "--row", config.name,
-            "--profile", config.profile, "--seed", str(config.seed), "--out", str(out), "--set", *settings]
+            "--profile", config.profile, "--seed", str(config.seed), "--recipe", config.recipe,
+            "--out", str(out), "--set", *settings]
 
 
 def run(config: RunConfig, out: Path | str, processes: int = 1) -> dict[str, Any]:

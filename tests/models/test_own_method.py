@@ -1,0 +1,136 @@
+"""A method of one's own trains, goes on, is tested, ranked, tabled, exported, without a change in matlib."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from matlib import training
+from matlib.ablations import idle_settings, row_config
+from matlib.annyville.writer import generate
+from matlib.config import RunConfig
+from matlib.errors import MatlibError
+from matlib.models import build_model
+from matlib.report import tables
+from matlib.runs.checkpoints import load_model
+from matlib.runs.records import read_record
+
+HERE = Path(__file__).parent
+SMALL = ("train.epochs=2", "model.trunk_cut=features.3", "model.output_stride=4", "model.weights=none")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("town")
+    generate("occluded", "tiny", 0, folder, workers=1)
+    return folder
+
+
+def command(module: str, *arguments: object) -> str:
+    environment = os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[1]}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-m", f"matlib.{module}", *map(str, arguments)], capture_output=True,
+                          text=True, env=environment, cwd=HERE)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def trained(method: str, data: Path, out: Path, *settings: str) -> dict:
+    command("training", "--profile", "smoke", "--row", f"toy_methods:{method}", "--root", data, "--out", out, "--set",
+            *SMALL, *settings)
+    return read_record(out)
+
+
+@pytest.fixture(scope="module", params=["Largest", "AtJoints"])
+def run(request, data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp(request.param)
+    trained(request.param, data, out, "data.joints=noisy")
+    return out
+
+
+def assert_same_metrics(*records: dict) -> None:
+    one, other = ({k: v for k, v in record["metrics"]["annyville-occluded"].items() if k != "seconds"}
+                  for record in records)
+    assert one == other
+
+
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE))
+
+
+def test_its_terms_and_their_weights_are_its_own(run):
+    losses = read_record(run)["history"][0]["losses"]
+    assert set(losses) == {"identity", "triplet", "total"}
+    assert losses["total"] == pytest.approx(losses["identity"] + 0.5 * losses["triplet"], rel=1e-5)
+
+
+def test_it_stands_in_the_tables_under_its_name(run):
+    line, = tables.load_records([run]).to_dict("records")
+    assert line["name"].startswith(read_record(run)["config"]["name"] + ", model.trunk_cut=features.3")
+    assert 0 < line["mAP"] <= 100
+
+
+def test_it_is_tested_as_it_was_trained(run, data):
+    command("testing", "--run", run, "--dataset", "annyville-occluded", "--root", data)
+    assert_same_metrics(read_record(run), json.loads((run / "record-annyville-occluded.json").read_text()))
+
+
+def test_settings_of_its_own_change_its_training_and_stand_in_its_title(data, tmp_path):
+    one = trained("Largest", data, tmp_path / "one", "model.method.power=3")
+    assert tables.load_records([tmp_path / "one"])["name"].iloc[0].endswith("model.method.power=3")
+    assert load_model(tmp_path / "one")[0].settings.power == 3.0
+    assert one["config"]["model"]["method"] == {"power": 3}
+
+
+def test_a_setting_that_it_lacks_is_a_sentence():
+    config = row_config("toy_methods:Largest", "smoke", changes={"model.weights": "none", "model.method.size": 3})
+    with pytest.raises(MatlibError, match="no setting model.method.size; it has power"):
+        build_model(config.model, 4)
+
+
+@pytest.mark.parametrize("name, words", [
+    ("nowhere:Largest", "no module 'nowhere'"), ("toy_methods:Nothing", "no method Nothing"),
+    ("toy_methods:Output", "no method Output"), ("toy methods:Largest", "module:Class"), ("mad", "module:Class")])
+def test_a_method_that_is_not_there_is_a_sentence(name, words):
+    with pytest.raises(MatlibError, match=words):
+        build_model(row_config("full", "smoke", changes={"model.architecture": name}).model, 4)
+
+
+def test_settings_of_other_methods_are_idle():
+    config = row_config("toy_methods:Largest", "smoke")
+    idle = idle_settings(config)
+    assert {"loss.consistency", "model.parts", "data.joints"} <= idle and "model.trunk" not in idle
+    assert "data.joints" not in idle_settings(row_config("toy_methods:AtJoints", "smoke"))
+
+
+def test_a_cut_off_training_goes_on_to_the_same_end(run, data, tmp_path, monkeypatch):
+    config, out = RunConfig.from_dict(read_record(run)["config"]), tmp_path / "run"
+
+    def stop(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Run, "_log", stop)
+        training.train(config, out)
+    assert not (out / "record.json").exists()
+    whole, resumed = read_record(run), training.train(config, out)
+    for one, other in zip(whole["history"], resumed["history"], strict=True):
+        assert one["losses"] == other["losses"]
+    assert_same_metrics(whole, resumed)
+
+
+def test_one_vector_an_image_is_exported_and_parts_are_refused(run):
+    pytest.importorskip("onnx")
+    model, _ = load_model(run)
+    images = torch.zeros(2, 3, 64, 32)
+    if model.truth:
+        output = model(images, torch.zeros(2, 17, 3))
+        with pytest.raises(MatlibError, match="AtJoints compares PartDescriptors"):
+            model.vector(output)
+    else:
+        vector = model.vector(model(images))
+        torch.testing.assert_close(vector.norm(dim=1), torch.ones(2))
