@@ -12,6 +12,6 @@ from matlib.evaluation.uncertainty import Interval, bootstrap, bootstrap_differe
 from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts, part_distances
 
 __all__ = ["Interval", "PartDescriptors", "PerQuery", "RankingMetrics", "SingleShotMetrics", "bootstrap",
-           "bootstrap_difference", "by_camera_pair", "by_group", "describe_images", "evaluate", "evaluate_features", "evaluate_model",
-           "evaluate_parts", "evaluate_single_shot", "extract_descriptors", "extract_raw",
+           "bootstrap_difference", "by_camera_pair", "by_group", "describe_images", "evaluate", "evaluate_features",
+           "evaluate_model", "evaluate_parts", "evaluate_single_shot", "extract_descriptors", "extract_raw",
            "part_distances", "rank_model"]

@@ -33,7 +33,8 @@ def describe_images(model: Method, samples: Sequence[Sample], config: DataConfig
 
     Raises MatlibError, naming the file, for an image that cannot be read, or that lacks the labels a method asks for.
     """
-    return join([model.describe(output) for output in _outputs(model, samples, config, device, joints, batch_size, name)])
+    return join([model.describe(output)
+                 for output in _outputs(model, samples, config, device, joints, batch_size, name)])
 
 
 def extract_descriptors(model: Method, samples: Sequence[Sample], config: DataConfig,

@@ -36,10 +36,16 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
                           "with papermill: -y 'records: [book/records]'")
     rows = [row for record in find_records(*folders) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.drop_duplicates([*RUN, "tested_on"], keep="last")
+    return frame.drop_duplicates([*RUN, "trained_on", "tested_on", "tested_data"], keep="last")
+
+
+def own_tests(frame: pd.DataFrame) -> pd.DataFrame:
+    """Those of ``load_records`` where a run was tested on the data set that it was trained on."""
+    return frame[frame["tested_data"] == frame["fingerprint"]]
 
 
 _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
+            "tested_data", "parameters", "seconds_per_epoch", "seconds_per_query",
             *METRICS, "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date",
             "torch", "path", "intervals", "per_query")
 
@@ -60,7 +66,11 @@ def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"name": run_title(settings), "config": settings, "profile": config["profile"],
                "epochs": config["train"]["epochs"], "seed": config["seed"],
                "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
-               "tested_on": name, **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
+               "tested_on": name, "tested_data": record.get("tested", data)["fingerprint"],
+               "parameters": record.get("parameters"),
+               "seconds_per_epoch": record["seconds"]["training"] / config["train"]["epochs"],
+               "seconds_per_query": metrics["seconds"] / metrics["queries"] if "seconds" in metrics else None,
+               **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
                "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
                "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
                "path": record["path"],
@@ -203,10 +213,10 @@ def _change(before: RunConfig, after: RunConfig) -> str:
 
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The records that may stand in one table: same profile, schedule, data and test set. With a title for each."""
-    groups = frame.groupby(["profile", "epochs", "trained_on", "fingerprint", "tested_on"], sort=True)
+    groups = frame.groupby(["profile", "epochs", "trained_on", "fingerprint", "tested_on", "tested_data"], sort=True)
     return [(f"{profile} profile, {epochs} epochs on {_images(group)}{trained} ({fingerprint[:8]})"
              + (f", tested on {tested}" if tested != trained else ""), group)
-            for (profile, epochs, trained, fingerprint, tested), group in groups]
+            for (profile, epochs, trained, fingerprint, tested, _), group in groups]
 
 
 def _images(group: pd.DataFrame) -> str:
@@ -311,7 +321,7 @@ def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
     """The records of runs that were tested on the data they were trained on, as ``load_records`` gives them, with
     ``SCORES`` of the trained network beside (NaN where it was not scored) and ``steps``, the length of the training."""
     runs, scores = load_records(folders), load_scores(folders)
-    own = runs[runs["tested_on"] == runs["trained_on"]]
+    own = own_tests(runs)
     batches = [config.train.identities_per_batch * config.train.images_per_identity for config in own["config"]]
     own = own.assign(steps=own["epochs"] * (own["images"] // np.array(batches, dtype=int)))
     return own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")

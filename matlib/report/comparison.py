@@ -1,0 +1,125 @@
+"""Table 3, retrained: every method under one roof, on the twins of the paper's six columns."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from matlib.ablations import Row
+from matlib.models import method_class
+from matlib.report.tables import METRICS, NOT_RUN, in_pairs, own_tests, paired_difference, spread, training_deviation
+
+OCCLUDED, HOLISTIC = "annyville-occluded", "annyville-holistic"
+
+
+class Twin(NamedTuple):
+    """A column: what it is the twin of, what was trained and tested on, and the metrics that the paper prints."""
+
+    title: str
+    of: str
+    trained_on: str
+    tested_on: str
+    metrics: tuple[str, ...]
+    elsewhere: bool = False  # tested on another town than the one that was trained on
+
+
+TWINS = (
+    Twin("occluded", "Occluded-Duke", OCCLUDED, OCCLUDED, ("rank1", "mAP")),
+    Twin("occluded pairs", "Occluded-REID", HOLISTIC, "annyville-occluded-pairs", ("rank1", "mAP"), elsewhere=True),
+    Twin("partial pairs", "Partial-REID", HOLISTIC, "annyville-partial-pairs", ("rank1", "rank3"), elsewhere=True),
+    Twin("partial single", "Partial-iLIDS", HOLISTIC, "annyville-partial-single", ("rank1", "rank3"), elsewhere=True),
+    Twin("holistic", "Market-1501", HOLISTIC, HOLISTIC, ("rank1", "mAP")),
+    Twin("second town", "DukeMTMC-reID", HOLISTIC, HOLISTIC, ("rank1", "mAP"), elsewhere=True),
+)
+_TITLES = METRICS | {"rank3": "R-3"}
+
+
+def of_twin(twin: Twin, frame: pd.DataFrame) -> pd.DataFrame:
+    """The records of one column, of those of one profile and schedule."""
+    own = frame["tested_data"] == frame["fingerprint"]
+    return frame[(frame["trained_on"] == twin.trained_on) & (frame["tested_on"] == twin.tested_on)
+                 & (own != twin.elsewhere)]
+
+
+def schedules(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The records that may stand in one block: same profile and epochs. With a title for each."""
+    return [(f"{profile} profile, {epochs} epochs", group)
+            for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)]
+
+
+def retrained(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """One line a row that was run on some twin: each twin's metrics, mean and deviation over n seeds."""
+    lines = {}
+    for row in rows:
+        ours = frame[frame["name"] == row.name]
+        cells = {}
+        for twin in TWINS:
+            runs = of_twin(twin, ours)
+            cells |= {(twin.title, _TITLES[metric]): spread(runs[metric]).replace(" ", "") for metric in twin.metrics}
+            cells[(twin.title, "n")] = len(runs) or NOT_RUN
+        if len(ours):
+            lines[row.label] = cells
+    result = pd.DataFrame.from_dict(lines, orient="index")
+    if len(result):
+        result.columns = pd.MultiIndex.from_tuples(result.columns)
+    return result
+
+
+def not_run(rows: Iterable[Row], frame: pd.DataFrame) -> list[str]:
+    """Labels of the rows without a record."""
+    return [row.label for row in rows if row.name not in set(frame["name"])]
+
+
+def costs(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """What each row is given and what it takes: on the occluded twin, the mean over its runs."""
+    lines = {}
+    for row in rows:
+        runs = own_tests(frame[(frame["name"] == row.name) & (frame["trained_on"] == OCCLUDED)])
+        if not len(runs):
+            continue
+        config = runs["config"].iloc[0]
+        lines[row.label] = {
+            "size": f"{config.data.height} x {config.data.width}", "trunk": config.model.trunk,
+            "beside the image": _input(config), "parameters, millions": f"{runs['parameters'].iloc[0] / 1e6:.2f}",
+            "seconds an epoch": f"{runs['seconds_per_epoch'].mean():.1f}",
+            "milliseconds a query": f"{1000 * runs['seconds_per_query'].mean():.0f}"}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _input(config) -> str:
+    method = method_class(config.model.architecture)
+    if "data.joints" in method.reads(config):
+        return f"joints, {config.data.joints}"
+    return "true parts" if "parts" in method.truth else NOT_RUN
+
+
+def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full") -> pd.DataFrame:
+    """Each row less the reference on each twin, in points of its second metric, query by query; see
+    ``tables.paired_difference``."""
+    lines: dict[str, dict[str, str]] = {}
+    for twin in TWINS:
+        runs = of_twin(twin, frame)
+        between = training_deviation(runs, METRICS)
+        theirs = runs[runs["name"] == reference]
+        for row in rows:
+            pair = runs[runs["name"] == row.name], theirs, between
+            found = paired_difference(*pair) if row.name != reference else None
+            if found:
+                metric = "mAP" if "mAP" in twin.metrics else "rank1"
+                lines.setdefault(row.label, {})[f"{twin.title}, {_TITLES[metric]}"] = in_pairs(*found[metric])
+    return pd.DataFrame.from_dict(lines, orient="index").fillna(NOT_RUN)
+
+
+def beyond_chance(rows: Iterable[Row], frame: pd.DataFrame, twin: Twin = TWINS[0], metric: str = "mAP",
+                  reference: str = "full") -> dict[str, list[str]]:
+    """Labels of the rows that are ``above`` the reference, ``below`` it, or cannot be ``told apart`` from it."""
+    runs = of_twin(twin, frame)
+    between = training_deviation(runs, METRICS)
+    found: dict[str, list[str]] = {"above": [], "below": [], "told apart": []}
+    for row in rows:
+        pair = paired_difference(runs[runs["name"] == row.name], runs[runs["name"] == reference], between)
+        if pair and row.name != reference:
+            low, high = pair[metric].low, pair[metric].high
+            found["above" if low > 0 else "below" if high < 0 else "told apart"].append(row.label)
+    return found
