@@ -29,7 +29,7 @@ from matlib.errors import MatlibError, program
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
 from matlib.report.tables import NOT_RUN, spread
-from matlib.runs.records import find_records, provenance, write_record
+from matlib.runs.records import find_records, listed, provenance, write_record
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +86,14 @@ def _made(dataset: str, root: Path) -> dict[str, Any]:
     return {key: manifest[key] for key in ("preset", "camera_spread")}
 
 
-def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
+def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
     """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of
     networks), ``rank1`` and ``mAP`` in percent.
 
     A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
     file.
     """
+    folders = listed(folders)
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
     sets = {(rungs["data"]["name"], rungs["data"]["fingerprint"]): {
         "set": rungs["data"]["name"], "preset": rungs["data"]["preset"],

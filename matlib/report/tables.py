@@ -15,7 +15,7 @@ from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_difference
-from matlib.runs.records import find_records
+from matlib.runs.records import find_records, listed
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
@@ -23,7 +23,7 @@ _NORMAL = 1.96  # standard errors to either side of a normal 95 % interval
 RUN = ["name", "profile", "epochs", "seed", "fingerprint"]  # what tells one run's lines from another's
 
 
-def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
+def load_records(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """All records below the folders, a row for each record and test set; metrics in percent. Empty where there is none.
 
     ``name`` is ``ablations.run_title``: that of a row of the tables only where the run has the row's settings.
@@ -31,10 +31,7 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
     that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
     """
-    if isinstance(folders, str | Path):
-        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; "
-                          "with papermill: -y 'records: [book/records]'")
-    rows = [row for record in find_records(*folders) for row in _rows(record)]
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.drop_duplicates([*RUN, "tested_on"], keep="last")
 
@@ -273,7 +270,7 @@ SCORES = {
 TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
 
 
-def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
+def load_scores(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
 
     ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are
@@ -281,7 +278,7 @@ def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
     own cells). A run that lies in several folders counts once, as in ``load_records``.
     """
     rows = []
-    for record in find_records(*folders):
+    for record in find_records(*listed(folders)):
         config = record["config"]
         of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
               "epochs": config["train"]["epochs"], "seed": config["seed"],
@@ -307,7 +304,7 @@ def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
     return float("nan") if scores is None else 100 * scores
 
 
-def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
+def scored_runs(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """The records of runs that were tested on the data they were trained on, as ``load_records`` gives them, with
     ``SCORES`` of the trained network beside (NaN where it was not scored) and ``steps``, the length of the training."""
     runs, scores = load_records(folders), load_scores(folders)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,13 @@ def _check(record: Any) -> None:
     seconds = record["seconds"].get("training", 0)
     if not 0 <= seconds < math.inf:
         raise ValueError("seconds.training is no time")
+
+
+def listed(folders: Iterable[Path | str] | str | Path) -> list[Path | str]:
+    """The folders as a list. Raises MatlibError for a name, whose letters would be taken for folders."""
+    if isinstance(folders, str | Path):
+        raise MatlibError(f"records is a list of folders, not {str(folders)[:200]!r}; give [{str(folders)[:200]!r}]")
+    return list(folders)
 
 
 def find_records(*folders: Path | str) -> list[dict[str, Any]]:
