@@ -104,16 +104,24 @@ def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
         tested, config = record.get("tested", record["data"]), RunConfig.from_dict(record["config"])
         of = sets.get((tested["name"], tested["fingerprint"]))
         if of and run_title(config) in RUNGS and record["metrics"]:
-            percent = {metric: 100 * record["metrics"][tested["name"]][metric] for metric in METRICS}
+            measured = record["metrics"].get(tested["name"], {})
+            if not METRICS.keys() <= measured.keys():
+                raise MatlibError(f"{record['path']} is not a run's record: it has no {' and '.join(METRICS)} on "
+                                  f"{tested['name']}; delete it and run the training again")
+            percent = {metric: 100 * measured[metric] for metric in METRICS}
             lines.append(of | {"name": config.name, "profile": config.profile, **percent})
     return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS])
 
 
 def _read_rungs(path: Path) -> dict:
     try:
-        rungs = json.loads(path.read_text())
-        return {key: rungs[key] for key in ("data", "rungs")}
-    except (OSError, ValueError, KeyError, TypeError):
+        rungs = json.loads(path.read_text(encoding="utf-8"))
+        data = {key: rungs["data"][key] for key in ("name", "fingerprint", "preset", "camera_spread")}
+        measured = {name: {metric: float(of[metric]) for metric in METRICS} for name, of in rungs["rungs"].items()}
+        if not all(isinstance(data[key], str) for key in ("name", "fingerprint", "preset")):
+            raise TypeError
+        return {"data": data | {"camera_spread": float(data["camera_spread"])}, "rungs": measured}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise MatlibError(f"{path} is not a file of rungs; "
                           "delete it and run python -m matlib.difficulty again") from None
 

@@ -15,7 +15,7 @@ from matlib.errors import MatlibError
 
 @dataclass(frozen=True)
 class Kind:
-    """What a parameter may be: in words, by an example in YAML, as a test; ``found`` looks for what it names on disk."""
+    """What a parameter may be, in words, by an example in YAML, and as a test; ``found`` looks for what it names."""
 
     words: str
     example: str

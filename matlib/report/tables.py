@@ -1,6 +1,6 @@
 """The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -31,7 +31,7 @@ def load_records(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
     that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
     """
-    rows = [row for record in find_records(*listed(folders)) for row in _rows(record)]
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _lines)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.drop_duplicates([*RUN, "tested_on"], keep="last")
 
@@ -41,12 +41,17 @@ _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "finger
             "torch", "path", "intervals", "per_query")
 
 
-def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _rows(record: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+          ) -> Iterable[dict[str, Any]]:
+    """The lines of a record. Raises MatlibError with its file where it lacks what they need."""
     try:
-        yield from _lines(record)
+        yield from lines(record)
     except KeyError as error:
         raise MatlibError(f"{record['path']} is not a run's record: it has no {error.args[0]}; delete it and run the "
                           "training again") from None
+    except (AttributeError, TypeError):
+        raise MatlibError(f"{record['path']} is not a run's record: a field of it is of a wrong type; delete it and "
+                          "run the training again") from None
 
 
 def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -277,16 +282,18 @@ def load_scores(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     the same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's
     own cells). A run that lies in several folders counts once, as in ``load_records``.
     """
-    rows = []
-    for record in find_records(*listed(folders)):
-        config = record["config"]
-        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
-              "epochs": config["train"]["epochs"], "seed": config["seed"],
-              "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
-        for network, scores in _networks(record.get("scores", {})).items():
-            rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _score_lines)]
     run = [*RUN, "tested_on", "network"]
     return pd.DataFrame(rows, columns=[*run, *SCORES]).drop_duplicates(run, keep="last")
+
+
+def _score_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    config = record["config"]
+    of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+          "epochs": config["train"]["epochs"], "seed": config["seed"],
+          "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
+    for network, scores in _networks(record.get("scores", {})).items():
+        yield of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()}
 
 
 def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
