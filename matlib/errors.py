@@ -37,5 +37,5 @@ def program(module: str) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(message.encode(errors="backslashreplace").decode() + "\n")  # names may be no UTF-8
     return status
