@@ -196,7 +196,9 @@ class _Run:
         if not path.exists():
             return
         scaler = self.accelerator.scaler
-        fresh = {"schedule": self.schedule.state_dict(), **({"scaler": scaler.state_dict()} if scaler is not None else {})}
+        fresh = {"schedule": self.schedule.state_dict()}
+        if scaler is not None:
+            fresh["scaler"] = scaler.state_dict()
         state = read_state(path, self.optimizer, fresh, len(self.sampler))
         checkpoints.load_weights(self.model, state["model"], path)
         self.optimizer.load_state_dict(state["optimizer"])

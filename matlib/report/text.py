@@ -1,4 +1,4 @@
-"""What comes from a record, a file or a file's name, as text on a page: nothing in it acts as Markdown, HTML or math."""
+"""What comes from a record, a file or its name, as text on a page: nothing in it acts as Markdown, HTML or math."""
 
 import re
 from typing import Any

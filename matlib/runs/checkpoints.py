@@ -58,6 +58,8 @@ def _check(content: dict[str, Any]) -> None:
     identities, model = content["identities"], content["model"]
     if not isinstance(content["config"], dict) or not isinstance(model, dict):
         raise ValueError("no configuration or no weights")
+    if not isinstance(content.get("fingerprint", ""), str):  # a state to resume from has one
+        raise ValueError("no fingerprint")
     if type(identities) is not int or not 0 < identities < MOST_IDENTITIES:
         raise ValueError("no number of identities")
     for values in model.values():
