@@ -25,7 +25,7 @@ def command_line(main: Callable[[], None]) -> None:
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("matlib"):
             raise
-        sys.exit(_fail(f"error: the package {error.name.partition('.')[0]} is missing; install what this command needs: "
+        sys.exit(_fail(f"error: the package {error.name.partition('.')[0]} is missing; install what is needed: "
                        "pip install -e '.[book]' in a checkout of matlib", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", 130))
@@ -37,5 +37,5 @@ def program(module: str) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(message.encode(errors="backslashreplace").decode() + "\n")  # names may be no UTF-8
     return status

@@ -23,6 +23,7 @@ from matlib.errors import command_line, program
 from matlib.evaluation import evaluate_model
 from matlib.runs import records
 from matlib.runs.checkpoints import load_model
+from matlib.runs.folder import check_writable, run_folder
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: obj
 
     Raises MatlibError where the run or the data set is missing or damaged, or has no such option.
     """
+    run = run_folder(run)
     data = load_dataset(dataset, root, **options)
     data = dataclasses.replace(data, name=title(dataset, options))
 
@@ -41,27 +43,37 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: obj
         model, config = load_model(run)
         return {"metrics": {data.name: evaluate_model(model, data, config.data, device)}}
 
-    return tested_record(Path(run), data, f"record-{'-'.join([dataset, *spelled(options)])}.json", measure)
+    def say(record: dict[str, Any]) -> None:
+        metrics = record["metrics"][data.name]
+        logger.info("%s on %s: rank-1 %.1f, rank-3 %.1f, mAP %.1f (%d queries, %d gallery images)", run, data.name,
+                    *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"], metrics["gallery"])
+
+    return tested_record(run, data, f"record-{'-'.join([dataset, *spelled(options)])}.json", measure, say)
 
 
 def tested_record(run: Path, data: ReIDDataset, name: str,
-                  measure: Callable[[ReIDDataset, torch.device], dict[str, Any]]) -> dict[str, Any]:
+                  measure: Callable[[ReIDDataset, torch.device], dict[str, Any]],
+                  say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The record ``name`` beside a run's own: the one there, if of this training and these images, or a new one.
 
     It is the run's own with what ``measure`` gives for the data, what was tested, where, and how long that took; a
-    digest of the training stands for its history.
+    digest of the training stands for its history. It is told with ``say`` before it is written, so that a full disk
+    does not lose it.
     """
     trained, path = records.read_record(run), run / name
     tested = {"name": data.name, "fingerprint": fingerprint(data)}
     if path.exists():
         earlier = records.read_record(path)
         if _training(earlier) == _training(trained) and earlier.get("tested") == tested:
+            say(earlier)
             return earlier
+    check_writable(run)
     started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     record = {name: value for name, value in trained.items() if name != "history"} | measure(data, device)
     record |= {"tested": tested, "training": _training(trained), "run": records.provenance(1, device)}
     record["seconds"] = trained["seconds"] | {"evaluation": time.perf_counter() - started}
+    say(record)
     records.write_record(run, record, name)
     return record
 
@@ -80,11 +92,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                         help="its options, as query=occluded")
     arguments = parser.parse_args()
-    record = evaluate_run(arguments.run, arguments.dataset, arguments.root, **parse_options(arguments.set))
-    (name, metrics), = record["metrics"].items()
-    logger.info("%s on %s: rank-1 %.1f, rank-3 %.1f, mAP %.1f (%d queries, %d gallery images)", arguments.run,
-                name, *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"],
-                metrics["gallery"])
+    evaluate_run(arguments.run, arguments.dataset, arguments.root, **parse_options(arguments.set))
 
 
 if __name__ == "__main__":

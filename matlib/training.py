@@ -56,6 +56,7 @@ from matlib.objective import Objective
 from matlib.runs import checkpoints, records
 from matlib.runs.diagnostics import collapses, diagnose, gradient_norms
 from matlib.runs.earlier import RESUME, check_same
+from matlib.runs.state import read_state
 
 logger = logging.getLogger(__name__)
 
@@ -213,12 +214,16 @@ class _Run:
         path = self.out / RESUME
         if not path.exists():
             return
-        state = checkpoints.read(path)
+        scaler = self.accelerator.scaler
+        fresh = {"schedule": self.schedule.state_dict()}
+        if scaler is not None:
+            fresh["scaler"] = scaler.state_dict()
+        state = read_state(path, self.optimizer, fresh, len(self.sampler))
         checkpoints.load_weights(self.model, state["model"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
         self.history, self.labels = state["history"], state.get("labels")
         logger.info("%s: goes on after epoch %d of %d", self.config.name, len(self.history), self.config.train.epochs)
 

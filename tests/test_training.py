@@ -92,6 +92,23 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(root, finished, tmp_path
     assert not (tmp_path / "parts" / training.RESUME).exists()
 
 
+def test_a_damaged_state_stops_a_training_before_its_first_step(root, tmp_path, monkeypatch):
+    def die(self, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Run, "_log", die)  # after the first epoch's state is written
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config(root), tmp_path)
+    path = tmp_path / training.RESUME
+    state = checkpoints.read(path)
+    moments = state["optimizer"]["state"]
+    moments[next(iter(moments))]["exp_avg"] = torch.zeros(7)
+    checkpoints.save(path, state)
+    monkeypatch.setattr(training._Run, "epoch", None)
+    with pytest.raises(MatlibError, match=f"{path} is damaged, .*; delete it"):
+        training.train(config(root), tmp_path)
+
+
 def test_the_record_holds_what_its_number_depends_on(root, finished):
     record = records.read_record(finished)
     assert records.RunConfig.from_dict(record["config"]) == config(root)

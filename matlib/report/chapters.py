@@ -17,6 +17,7 @@ from matlib.config import RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
 from matlib.models import MAT, build_model, method_class
+from matlib.report.text import plain, run_words
 from matlib.runs.checkpoints import CHECKPOINT, load_model
 
 
@@ -31,11 +32,12 @@ class Network:
 
     @property
     def words(self) -> Markdown:
-        name = f"row `{self.config.name}`, `{self.config.profile}` profile, seed {self.config.seed}"
         if self.trained:
-            return Markdown(f"The network on this page: {name}, trained on {self.config.data.dataset}.")
-        return Markdown(f"**There was no trained run: the network on this page is untrained** ({name}). Pictures and "
-                        "numbers of the learned keypoints, parts and motions show a random start.")
+            return Markdown(f"The network on this page: {run_words(self.config)}, trained on "
+                            f"{plain(self.config.data.dataset)}.")
+        return Markdown("**There was no trained run: the network on this page is untrained** "
+                        f"({run_words(self.config)}). Pictures and numbers of the learned keypoints, parts and motions "
+                        "show a random start.")
 
 
 def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoints") -> Network:

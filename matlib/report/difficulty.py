@@ -29,7 +29,7 @@ from matlib.errors import MatlibError, program
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
 from matlib.report.tables import NOT_RUN, spread
-from matlib.runs.records import find_records, provenance, write_record
+from matlib.runs.records import find_records, listed, provenance, write_record
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +86,14 @@ def _made(dataset: str, root: Path) -> dict[str, Any]:
     return {key: manifest[key] for key in ("preset", "camera_spread")}
 
 
-def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
+def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
     """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of
     networks), ``rank1`` and ``mAP`` in percent.
 
     A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
     file.
     """
+    folders = listed(folders)
     written = [_read_rungs(path) for folder in folders for path in sorted(Path(folder).rglob("rungs-*.json"))]
     sets = {(rungs["data"]["name"], rungs["data"]["fingerprint"]): {
         "set": rungs["data"]["name"], "preset": rungs["data"]["preset"],
@@ -103,16 +104,24 @@ def rungs_by_set(folders: Sequence[Path | str]) -> pd.DataFrame:
         tested, config = record.get("tested", record["data"]), RunConfig.from_dict(record["config"])
         of = sets.get((tested["name"], tested["fingerprint"]))
         if of and run_title(config) in RUNGS and record["metrics"]:
-            percent = {metric: 100 * record["metrics"][tested["name"]][metric] for metric in METRICS}
+            measured = record["metrics"].get(tested["name"], {})
+            if not METRICS.keys() <= measured.keys():
+                raise MatlibError(f"{record['path']} is not a run's record: it has no {' and '.join(METRICS)} on "
+                                  f"{tested['name']}; delete it and run the training again")
+            percent = {metric: 100 * measured[metric] for metric in METRICS}
             lines.append(of | {"name": config.name, "profile": config.profile, **percent})
     return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS])
 
 
 def _read_rungs(path: Path) -> dict:
     try:
-        rungs = json.loads(path.read_text())
-        return {key: rungs[key] for key in ("data", "rungs")}
-    except (OSError, ValueError, KeyError, TypeError):
+        rungs = json.loads(path.read_text(encoding="utf-8"))
+        data = {key: rungs["data"][key] for key in ("name", "fingerprint", "preset", "camera_spread")}
+        measured = {name: {metric: float(of[metric]) for metric in METRICS} for name, of in rungs["rungs"].items()}
+        if not all(isinstance(data[key], str) for key in ("name", "fingerprint", "preset")):
+            raise TypeError
+        return {"data": data | {"camera_spread": float(data["camera_spread"])}, "rungs": measured}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise MatlibError(f"{path} is not a file of rungs; "
                           "delete it and run python -m matlib.difficulty again") from None
 

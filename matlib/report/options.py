@@ -146,7 +146,7 @@ AT_TEST = ("model.descriptor", "model.visibility")
 EFFECT_SCORES = ("joints by side", "flow error", "NMI")
 
 
-def effects(folders: Iterable[Path | str]) -> pd.DataFrame:
+def effects(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
     An option that only matters with another one's reading, as ``data.joints`` does with external keypoints, is measured

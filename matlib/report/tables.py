@@ -1,6 +1,6 @@
 """The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -15,7 +15,7 @@ from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_difference
-from matlib.runs.records import find_records
+from matlib.runs.records import find_records, listed
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
@@ -23,7 +23,7 @@ _NORMAL = 1.96  # standard errors to either side of a normal 95 % interval
 RUN = ["name", "profile", "epochs", "seed", "fingerprint"]  # what tells one run's lines from another's
 
 
-def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
+def load_records(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """All records below the folders, a row for each record and test set; metrics in percent. Empty where there is none.
 
     ``name`` is ``ablations.run_title``: that of a row of the tables only where the run has the row's settings.
@@ -31,10 +31,7 @@ def load_records(folders: Iterable[Path | str] | str) -> pd.DataFrame:
     A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
     that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
     """
-    if isinstance(folders, str | Path):
-        raise MatlibError(f"records is a list of folders, not {str(folders)!r}; "
-                          "with papermill: -y 'records: [book/records]'")
-    rows = [row for record in find_records(*folders) for row in _rows(record)]
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _lines)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.drop_duplicates([*RUN, "trained_on", "tested_on", "tested_data"], keep="last")
 
@@ -50,12 +47,17 @@ _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "finger
             "torch", "path", "intervals", "per_query")
 
 
-def _rows(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _rows(record: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+          ) -> Iterable[dict[str, Any]]:
+    """The lines of a record. Raises MatlibError with its file where it lacks what they need."""
     try:
-        yield from _lines(record)
+        yield from lines(record)
     except KeyError as error:
         raise MatlibError(f"{record['path']} is not a run's record: it has no {error.args[0]}; delete it and run the "
                           "training again") from None
+    except (AttributeError, TypeError):
+        raise MatlibError(f"{record['path']} is not a run's record: a field of it is of a wrong type; delete it and "
+                          "run the training again") from None
 
 
 def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -283,23 +285,25 @@ SCORES = {
 TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
 
 
-def load_scores(folders: Iterable[Path | str]) -> pd.DataFrame:
+def load_scores(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """The records of ``matlib.scoring`` below the folders: one row for each network scored, ``SCORES`` in percent.
 
     ``network`` is ``trained``, ``untrained`` (the same one before training), ``fixed`` (keypoints and parts that are
     the same in every image: the mean pose, horizontal stripes, no motion) or ``truth`` (the true parts in the network's
     own cells). A run that lies in several folders counts once, as in ``load_records``.
     """
-    rows = []
-    for record in find_records(*folders):
-        config = record["config"]
-        of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
-              "epochs": config["train"]["epochs"], "seed": config["seed"],
-              "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
-        for network, scores in _networks(record.get("scores", {})).items():
-            rows.append(of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()})
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _score_lines)]
     run = [*RUN, "tested_on", "network"]
     return pd.DataFrame(rows, columns=[*run, *SCORES]).drop_duplicates(run, keep="last")
+
+
+def _score_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    config = record["config"]
+    of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+          "epochs": config["train"]["epochs"], "seed": config["seed"],
+          "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
+    for network, scores in _networks(record.get("scores", {})).items():
+        yield of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()}
 
 
 def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -317,7 +321,7 @@ def _percent(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
     return float("nan") if scores is None else 100 * scores
 
 
-def scored_runs(folders: Iterable[Path | str]) -> pd.DataFrame:
+def scored_runs(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """The records of runs that were tested on the data they were trained on, as ``load_records`` gives them, with
     ``SCORES`` of the trained network beside (NaN where it was not scored) and ``steps``, the length of the training."""
     runs, scores = load_records(folders), load_scores(folders)

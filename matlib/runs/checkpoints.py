@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,26 @@ def save(path: Path, content: dict[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """What ``save`` wrote. Raises MatlibError where there is no such file, it is something else, or it is damaged."""
     try:
-        path.open("rb").close()  # torch.load raises OSError for damaged files, too
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(0, "it is no file")
+        file = path.open("rb")  # torch.load raises OSError for damaged files, too, and takes no name that is not UTF-8
     except FileNotFoundError:
-        raise MatlibError(f"there is no checkpoint at {path}; "
-                          "train the model first (python -m matlib.training)") from None
-    except OSError as error:
-        raise MatlibError(f"the checkpoint {str(path)[:200]} cannot be read ({error.strerror}): "
-                          "name a run's folder, or its checkpoint") from None
+        raise MatlibError(f"there is no checkpoint at {path}; name a finished run, or train the model first "
+                          "(python -m matlib.training)") from None
+    except (OSError, ValueError) as error:
+        raise MatlibError(f"the checkpoint {str(path)[:200]} cannot be read "
+                          f"({getattr(error, 'strerror', None) or error}): name a run's folder, or its checkpoint"
+                          ) from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or not {"config", "identities", "model"} <= content.keys():
             raise ValueError("no checkpoint")
         _check(content)
         return content
     except Exception:  # torch.load raises whatever its zip reader or unpickler meets
+        if path.suffix != Path(CHECKPOINT).suffix:
+            raise MatlibError(f"{path} is not a checkpoint of matlib: name a run's folder, or its checkpoint") from None
         raise MatlibError(f"{path} is not a checkpoint of matlib, or it is damaged: move it away and run the training "
                           "again, or name a finished run") from None
 
@@ -51,6 +58,8 @@ def _check(content: dict[str, Any]) -> None:
     identities, model = content["identities"], content["model"]
     if not isinstance(content["config"], dict) or not isinstance(model, dict):
         raise ValueError("no configuration or no weights")
+    if not isinstance(content.get("fingerprint", ""), str):  # a state to resume from has one
+        raise ValueError("no fingerprint")
     if type(identities) is not int or not 0 < identities < MOST_IDENTITIES:
         raise ValueError("no number of identities")
     for values in model.values():

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ _KINDS = {
     "seconds": dict, "seconds.training": (int, float), "run": dict, "run.schema": int,
     "run.commit": str, "run.hardware": str, "run.date": str, "run.torch": str,
 }
-_NEEDED = ("config", "config.name", "metrics", "seconds")
+_NEEDED = ("config", "config.name", "data", "data.name", "data.fingerprint", "metrics", "seconds")
+_TESTED = ("tested.name", "tested.fingerprint")  # needed where there is a ``tested``
+_NOTHING = object()
 _SHARES = ("rank1", "rank3", "rank5", "rank10", "mAP", "mINP")
 _COUNTS = ("queries", "gallery")
 _MENDS = {
@@ -92,8 +95,8 @@ def _check(record: Any) -> None:
     for name, kind in _KINDS.items():
         value: Any = record
         for key in name.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is None and name not in _NEEDED:
+            value = value.get(key, _NOTHING) if isinstance(value, dict) else _NOTHING
+        if value is _NOTHING and name not in _NEEDED and not (name in _TESTED and "tested" in record):
             continue
         if not isinstance(value, kind) or isinstance(value, bool):
             raise TypeError(f"{name} is missing or of a wrong type")
@@ -107,9 +110,30 @@ def _check(record: Any) -> None:
             kinds = (int, float) if key in _SHARES else int
             if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value <= most:
                 raise ValueError(f"metrics.{name}.{key} is no {'share from 0 to 1' if key in _SHARES else 'count'}")
+    check_history(record.get("history", []))
     seconds = record["seconds"].get("training", 0)
     if not 0 <= seconds < math.inf:
         raise ValueError("seconds.training is no time")
+
+
+def check_history(history: Any) -> None:
+    """Raises TypeError for what is no list of epochs with their numbers."""
+    if not isinstance(history, list):
+        raise TypeError("history is no list of epochs")
+    for place, entry in enumerate(history, start=1):
+        if not isinstance(entry, dict) or entry.get("epoch") != place:
+            raise TypeError(f"history has no epoch {place} where it should be")
+        for name, value in entry.items():
+            values = value.values() if isinstance(value, dict) else [value]
+            if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in values):
+                raise TypeError(f"history's {name} is of a wrong type")
+
+
+def listed(folders: Iterable[Path | str] | str | Path) -> list[Path | str]:
+    """The folders as a list. Raises MatlibError for a name, whose letters would be taken for folders."""
+    if isinstance(folders, str | Path):
+        raise MatlibError(f"records is a list of folders, not {str(folders)[:200]!r}; give [{str(folders)[:200]!r}]")
+    return list(folders)
 
 
 def find_records(*folders: Path | str) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from matlib.data.truth import HIDDEN, NUM_PARTS, VISIBLE
 from matlib.errors import MatlibError, program
 from matlib.geometry import Keypoints, centroids, receptive_field_scale, upsample
 from matlib.runs.checkpoints import initial_model, load_model
+from matlib.runs.folder import run_folder
 from matlib.scoring import motion
 from matlib.scoring.keypoints import (
     joint_errors,
@@ -147,6 +148,8 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
 
     Raises MatlibError where the run or the set is missing or damaged, has no truth, or the run has no parts to score.
     """
+    run = run_folder(run)
+
     def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
         model, config = load_model(run)
         samples = [*data.query, *data.gallery]
@@ -154,7 +157,11 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
                   for name, network in (("trained", model), ("untrained", initial_model(run)))}
         return {"metrics": {}, "scores": scores | {"truth": score_truth(samples, config)}}
 
-    return tested_record(Path(run), load_dataset(dataset, root), f"record-scores-{dataset}.json", measure)
+    def say(record: dict[str, Any]) -> None:
+        for name, score in record["scores"].items():
+            logger.info("%s on %s, %s: %s", run, dataset, name, _sentence(score))
+
+    return tested_record(run, load_dataset(dataset, root), f"record-scores-{dataset}.json", measure, say)
 
 
 @torch.no_grad()
@@ -262,9 +269,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="name of a rendered data set, as annyville-occluded")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
     arguments = parser.parse_args()
-    scores = score_run(arguments.run, arguments.dataset, arguments.root)["scores"]
-    for name, score in scores.items():
-        logger.info("%s on %s, %s: %s", arguments.run, arguments.dataset, name, _sentence(score))
+    score_run(arguments.run, arguments.dataset, arguments.root)
 
 
 def _sentence(scores: dict[str, Any]) -> str:

@@ -151,7 +151,7 @@ def record_of(tmp_path, name, seed, precisions, changes=None, flow=None):
     write_record(folder, base | {"metrics": {"d": metrics}})
     if flow is not None:
         scores = {"keypoints": {}, "parts": {}, "motion": {"learned": flow, "identity": 0.1}, "yardsticks": {}}
-        write_record(folder, base | {"metrics": {}, "tested": {"name": "d"}, "scores": {"trained": scores}},
+        write_record(folder, base | {"metrics": {}, "tested": base["data"], "scores": {"trained": scores}},
                      "record-scores-d.json")
 
 

@@ -251,7 +251,8 @@ def scores(folder, row="full", seed=0, error=0.06, motion=True, changes=None):
         return found if motion else {key: value for key, value in found.items() if key != "motion"}
 
     content = {"config": row_config(row, "smoke", seed, changes).to_dict(), "metrics": {}, "seconds": {}, "run": {},
-               "data": {"fingerprint": "f" * 64}, "tested": {"name": "annyville-occluded"},
+               "data": {"name": "annyville-occluded", "fingerprint": "f" * 64},
+               "tested": {"name": "annyville-occluded", "fingerprint": "f" * 64},
                "scores": {"trained": network(error), "untrained": network(0.07), "truth": network(0.01)}}
     records.write_record(folder / row / f"seed{seed}", content, "record-scores-annyville-occluded.json")
 

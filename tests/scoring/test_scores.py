@@ -164,7 +164,9 @@ def run(root, tmp_path):
     torch.manual_seed(5)
     model = build_model(config.model, 4)
     checkpoints.save(tmp_path / checkpoints.CHECKPOINT, checkpoints.model_state(model, config, 4))
-    records.write_record(tmp_path, {"config": config.to_dict(), "seconds": {"training": 1.0}, "metrics": {}})
+    data = {"name": "annyville-occluded", "fingerprint": "abc"}
+    records.write_record(tmp_path, {"config": config.to_dict(), "data": data, "seconds": {"training": 1.0},
+                                    "metrics": {}})
     return tmp_path
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import io
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -89,7 +90,7 @@ def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: S
     labels = ["most likely part", *names]
     return f"""<div id="{own_id}" class="part-viewer">
 <label><input type="range" min="0" max="{len(names)}" value="0" aria-label="which map">
-<output>{labels[0]}</output></label>
+<output>{html.escape(labels[0])}</output></label>
 <div>{panels}</div>
 <script>(() => {{
   const root = document.getElementById("{own_id}"), labels = {_as_script(labels)};
@@ -137,4 +138,4 @@ def _data_uri(picture: np.ndarray, kind: str) -> str:
 
 
 def _as_script(texts: Sequence[str]) -> str:
-    return "[" + ", ".join('"' + html.escape(text, quote=False).replace('"', "'") + '"' for text in texts) + "]"
+    return json.dumps(list(texts)).replace("<", "\\u003c")  # a string may not end the script

@@ -8,6 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from matlib.report.figures.style import as_text
+
 
 def losses(record: dict, names: Sequence[str] | None = None) -> Figure:
     """Every loss of a run by epoch, one small panel each, as in the record."""
@@ -24,7 +26,7 @@ def diagnostics(record: dict) -> Figure:
 
 def gradient_norms(record: dict) -> Figure:
     """The size of the gradient in each module by epoch, on a logarithmic scale."""
-    frame = pd.DataFrame([{"epoch": entry["epoch"], "module": name.replace("_", " "), "norm": norm}
+    frame = pd.DataFrame([{"epoch": entry["epoch"], "module": as_text(name), "norm": norm}
                           for entry in record["history"] for name, norm in entry["gradient_norms"].items() if norm > 0])
     figure, ax = plt.subplots(figsize=(7, 3))
     sns.lineplot(frame, x="epoch", y="norm", hue="module", ax=ax, marker="o", markersize=3)
@@ -51,7 +53,7 @@ def _panels(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
     figure, grid = plt.subplots(rows, columns, figsize=(9, 1.7 * rows), squeeze=False, sharex=True)
     for ax, name in zip(grid.flat, names):
         sns.lineplot(frame, x="epoch", y=name, ax=ax, marker="o", markersize=3, linewidth=1.5)
-        ax.set(title=name.replace("_", " "), ylabel="", xlabel="epoch")
+        ax.set(title=as_text(name), ylabel="", xlabel="epoch")
         ax.title.set_fontsize(9)
         ax.tick_params(labelsize=8)
     for ax in list(grid.flat)[len(names):]:
@@ -71,7 +73,7 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
 
 def step_shares(found: dict) -> Figure:
     """Each part's share of a training step, as ``benchmarks/step.py`` writes them, in the order of the step."""
-    shares = {name: 100 * share for name, share in found["shares"].items()}
+    shares = {as_text(name): 100 * share for name, share in found["shares"].items()}
     figure, ax = plt.subplots(figsize=(6.5, 2.6))
     sns.barplot(x=list(shares.values()), y=list(shares), ax=ax, color=sns.color_palette("deep")[0])
     ax.bar_label(ax.containers[0], fmt="%.1f", padding=3, fontsize=8)

@@ -22,6 +22,11 @@ def setup() -> None:
         pass
 
 
+def as_text(name: str) -> str:
+    """A name from a record as a label: no formula, and no underscores."""
+    return name.replace("_", " ").replace("$", r"\$")
+
+
 def part_colours(parts: int) -> np.ndarray:
     """(K + 1, 4): one colour a part, the same in all figures; part 0, the background, is transparent."""
     colours = np.array(sns.color_palette("husl", parts)).reshape(parts, 3)
