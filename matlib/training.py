@@ -118,7 +118,7 @@ class _Run:
         return self.accelerator.unwrap_model(self.objective).model
 
     def epoch(self, epoch: int) -> None:
-        config, started = self.config, time.perf_counter()
+        config, started, worked = self.config, time.perf_counter(), time.process_time()
         self.images.set_epoch(epoch)
         self.sampler.set_epoch(epoch)
         torch.manual_seed((config.seed * 10_007 + epoch) * 10_007 + self.accelerator.process_index)
@@ -137,7 +137,8 @@ class _Run:
             "epoch": epoch + 1, "losses": {name: mean.item() for name, mean in means.items()},
             "gradient_norm": norm, "learning_rate": self.schedule.get_last_lr()[-1],
             "diagnostics": self._diagnose(output, batch["identity"]),
-            "gradient_norms": self._gradient_norms(norm), "seconds": time.perf_counter() - started})
+            "gradient_norms": self._gradient_norms(norm), "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - worked})
         self._save()
         self._log()
 
@@ -199,6 +200,7 @@ class _Run:
             | ({"joints": self.joints.origin} if self.joints else {}),
             "metrics": metrics, "history": self.history,
             "seconds": {"training": sum(e["seconds"] for e in self.history),
+                        "cpu": sum(e.get("cpu_seconds", 0.0) for e in self.history),
                         "evaluation": time.perf_counter() - started},
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "run": records.provenance(self.accelerator.num_processes, self.accelerator.device)}

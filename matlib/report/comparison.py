@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from matlib.ablations import Row
+from matlib.config import RunConfig
 from matlib.models import method_class
 from matlib.report.tables import METRICS, NOT_RUN, in_pairs, own_tests, paired_difference, spread, training_deviation
 
@@ -82,12 +83,16 @@ def costs(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
         lines[row.label] = {
             "size": f"{config.data.height} x {config.data.width}", "trunk": config.model.trunk,
             "beside the image": _input(config), "parameters, millions": f"{runs['parameters'].iloc[0] / 1e6:.2f}",
-            "seconds an epoch": f"{runs['seconds_per_epoch'].mean():.1f}",
+            "CPU seconds an epoch": _number(runs["cpu_per_epoch"].mean()),
             "milliseconds a query": f"{1000 * runs['seconds_per_query'].mean():.0f}"}
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def _input(config) -> str:
+def _number(value: float) -> str:
+    return NOT_RUN if np.isnan(value) else f"{value:.0f}"
+
+
+def _input(config: RunConfig) -> str:
     method = method_class(config.model.architecture)
     if "data.joints" in method.reads(config):
         return f"joints, {config.data.joints}"

@@ -42,7 +42,7 @@ def own_tests(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
-            "tested_data", "parameters", "seconds_per_epoch", "seconds_per_query",
+            "tested_data", "parameters", "cpu_per_epoch", "seconds_per_query",
             *METRICS, "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date",
             "torch", "path", "intervals", "per_query")
 
@@ -70,7 +70,7 @@ def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
                "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
                "tested_on": name, "tested_data": record.get("tested", data)["fingerprint"],
                "parameters": record.get("parameters"),
-               "seconds_per_epoch": record["seconds"]["training"] / config["train"]["epochs"],
+               "cpu_per_epoch": record["seconds"].get("cpu", np.nan) / config["train"]["epochs"],
                "seconds_per_query": metrics["seconds"] / metrics["queries"] if "seconds" in metrics else None,
                **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
                "minutes": record["seconds"]["training"] / 60, "hardware": run["hardware"],
