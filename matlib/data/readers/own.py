@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from matlib.data.readers.folders import IMAGE_SUFFIXES, list_images, listed
+from matlib.data.formats import IMAGE_SUFFIXES
+from matlib.data.readers.folders import Pictures, list_images, listed
 from matlib.data.readers.market import JUNK
 from matlib.data.readers.options import one_of
 from matlib.data.readers.pairs import GALLERY_CAMERA, QUERY_CAMERA
@@ -114,9 +115,10 @@ def read_csv(
 
 
 def _folder_rows(folder: Path, split: str) -> list[_Row]:
-    flat = [path for path in list_images(folder)]
-    people = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    inner = [(path, person.name) for person in people for path in list_images(person)]
+    people = [folder / name for name in sorted(Pictures(folder).folders)]
+    images = list_images(folder, people)
+    flat = [path for path in images if path.parent == folder]
+    inner = [(path, path.parent.name) for path in images if path.parent != folder]
     if flat and inner:
         raise MatlibError(
             f"{folder} holds images ({flat[0].name}) beside folders of people with images"
