@@ -8,8 +8,9 @@ The result is a record of its own beside the run's, with the run's configuration
 import argparse
 import dataclasses
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,19 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: obj
     Raises MatlibError where the run or the data set is missing or damaged, or has no such option.
     """
     data = load_dataset(dataset, root, **options)
-    data = dataclasses.replace(data, name=title(dataset, options))
+    file = record_name(data, options)
+    data = dataclasses.replace(data, name=title(data.name, options))
 
     def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
         model, config = load_model(run)
         return {"metrics": {data.name: evaluate_model(model, data, config.data, device)}}
 
-    return tested_record(Path(run), data, f"record-{'-'.join([dataset, *spelled(options)])}.json", measure)
+    return tested_record(Path(run), data, file, measure)
+
+
+def record_name(data: ReIDDataset, options: Mapping[str, object], prefix: str = "record") -> str:
+    """The file of the record of a test: the set's name and options, in characters that any disk takes."""
+    return re.sub(r"[^\w .=+-]", "-", "-".join([prefix, data.name, *spelled(options)])) + ".json"
 
 
 def tested_record(run: Path, data: ReIDDataset, name: str,

@@ -45,7 +45,7 @@ from matlib.scoring.strata import (
     turn_names,
     turns,
 )
-from matlib.testing import tested_record
+from matlib.testing import record_name, tested_record
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,8 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
                   for name, network in (("trained", model), ("untrained", initial_model(run)))}
         return {"metrics": {}, "scores": scores | {"truth": score_truth(samples, config)}}
 
-    return tested_record(Path(run), load_dataset(dataset, root), f"record-scores-{dataset}.json", measure)
+    data = load_dataset(dataset, root)
+    return tested_record(Path(run), data, record_name(data, {}, "record-scores"), measure)
 
 
 @torch.no_grad()

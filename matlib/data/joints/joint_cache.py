@@ -71,8 +71,9 @@ def cache_path(dataset: ReIDDataset) -> Path:
 
 def detection_command(dataset: ReIDDataset) -> str:
     """What writes the file."""
-    root = "YOUR.csv" if dataset.name == "csv" else dataset.root
-    return f"python -m matlib.data.joints.detect --dataset {dataset.name} --root {root}"
+    kind = dataset.name.partition(":")[0]  # of one's own sets, as csv:mine
+    root = "YOUR.csv" if kind == "csv" else dataset.root
+    return f"python -m matlib.data.joints.detect --dataset {kind} --root {root}"
 
 
 def read_cache(dataset: ReIDDataset) -> Detections:

@@ -8,6 +8,7 @@ Identity -1 is junk and is left out, as in Market-1501.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import logging
 import os
@@ -22,6 +23,7 @@ from matlib.data.readers.copies import same_pictures
 from matlib.data.readers.folders import Pictures, list_images, listed
 from matlib.data.readers.market import JUNK
 from matlib.data.readers.options import one_of
+from matlib.data.readers.own_names import own_name
 from matlib.data.readers.pairs import GALLERY_CAMERA, QUERY_CAMERA
 from matlib.data.samples import ReIDDataset, Sample, relabel
 from matlib.errors import MatlibError
@@ -55,7 +57,7 @@ class _Row(NamedTuple):
 
 
 def read_folder(
-    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named"
+    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named", title: str | None = None
 ) -> ReIDDataset:
     """One's own images in folders: ``<split>/<identity>/<camera>_<anything>.jpg``.
 
@@ -67,10 +69,11 @@ def read_folder(
 
     Parameters
     ----------
-    name: what the data set is called.
+    name: the kind of set, with which its name begins.
     root: the folder with the splits.
     cameras: ``"named"``, or ``"ignored"``: all queries get camera 0 and all gallery images 1, as in the sets without
         camera labels, so that images from the query's own camera are ranked too; names need no camera then.
+    title: what tables and records are to call it, after ``folder:``; None takes the folder's name and a digest.
 
     Where Market-1501's names lie in folders of people, ``query/0007/0007_c2_0017.jpg``, they are read as such.
 
@@ -91,11 +94,11 @@ def read_folder(
         )
     rows = [row for folder, split in found.items() for row in _folder_rows(root / folder, split, cameras)]
     _check_camera_names(root, rows)
-    return _dataset(name, root, root, rows, cameras)
+    return _named(name, _dataset(root, root, rows, cameras), root, title)
 
 
 def read_csv(
-    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named"
+    name: str, root: Path, other_roots: tuple[str, ...] = (), *, cameras: str = "named", title: str | None = None
 ) -> ReIDDataset:
     """One's own images as a CSV file, with the columns ``path``, ``identity``, ``camera`` and ``split``.
 
@@ -104,9 +107,10 @@ def read_csv(
 
     Parameters
     ----------
-    name: what the data set is called.
+    name: the kind of set, with which its name begins.
     root: the CSV file.
     cameras: as in ``read_folder``; the column ``camera`` is not looked at where they are ignored.
+    title: as there; None takes the file's name and a digest.
 
     Raises MatlibError, with the line's number, for a missing column or value, a value too many, another split, a path
     that is not there, and a file that comes twice in a split; and, for the whole, where no query has a match: no
@@ -124,7 +128,7 @@ def read_csv(
         except (UnicodeDecodeError, csv.Error) as error:
             raise MatlibError(f"{root} is not a CSV file in UTF-8 ({error}, line {reader.line_num}): save it as one"
                               ) from None
-    return _dataset(name, root.parent, root, rows, cameras)
+    return _named(name, _dataset(root.parent, root, rows, cameras), root, title)
 
 
 def _folder_rows(folder: Path, split: str, cameras: str) -> list[_Row]:
@@ -250,8 +254,12 @@ def _values(where: str, header: Sequence[str], fields: Sequence[str]) -> dict[st
     return {column: value.strip() for column, value in zip(header, fields)}
 
 
-def _dataset(name: str, root: Path, source: Path, rows: Sequence[_Row], cameras: str) -> ReIDDataset:
-    """root: the folder that paths are relative to; source: what the user named, for messages."""
+def _named(kind: str, dataset: ReIDDataset, source: Path, title: str | None) -> ReIDDataset:
+    return dataclasses.replace(dataset, name=own_name(kind, dataset, source, title))
+
+
+def _dataset(root: Path, source: Path, rows: Sequence[_Row], cameras: str) -> ReIDDataset:
+    """A set without a name. root: the folder that paths are relative to; source: what the user named, for messages."""
     rows = [row for row in rows if row.identity != str(JUNK)]
     identities = _numbers((row.identity for row in rows), keep=True)
     numbers = _numbers((row.camera for row in rows), keep=False)
@@ -275,7 +283,7 @@ def _dataset(name: str, root: Path, source: Path, rows: Sequence[_Row], cameras:
     if query:
         _check_matches(root, query, gallery)
     _check_pictures(source, rows, identities, numbers if cameras == "named" else None)
-    return ReIDDataset(name, root, relabel(train), query, gallery, labels=labels)
+    return ReIDDataset("", root, relabel(train), query, gallery, labels=labels)
 
 
 def _numbers(names: Iterable[str], *, keep: bool) -> dict[str, int]:
@@ -296,16 +304,16 @@ def _check_pictures(
 
     The test leaves out what the query's own camera took, so itself too, but where ``cameras`` are ignored (None).
     """
-    places: dict[Path, list[_Row]] = {}
-    for row in rows:
-        places.setdefault(row.path, []).append(row)
+    places: dict[Path, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.path, []).append(place)
 
     def finds(query: _Row, copy: _Row) -> bool:
         return copy.split == "gallery" and (cameras is None or cameras[copy.camera] != cameras[query.camera])
 
     found, trained = [], []
     for group in [*same_pictures(places), *([path] for path, same in places.items() if len(same) > 1)]:
-        same = sorted(row for path in group for row in places[path])
+        same = [rows[place] for place in sorted(place for path in group for place in places[path])]
         other = next((row for row in same if identities[row.identity] != identities[same[0].identity]), None)
         if other is not None:
             raise MatlibError(
@@ -315,14 +323,14 @@ def _check_pictures(
         found += _pairs(same, "query", finds)
         trained += _pairs(same, "train", lambda one, copy: copy.split != "train")
     if found:
-        one, copy = min(found)
+        one, copy = found[0]
         raise MatlibError(
             f"{len({one for one, _ in found})} images of {source} are query and gallery, such as {one.path.name}:"
             f" {one.where} and {copy.where} are the same picture, so that queries would find themselves; take them out"
             " of one of the two"
         )
     if trained:
-        one, copy = min(trained)
+        one, copy = trained[0]
         logger.warning(
             "%s: %d training images are in the test too, such as %s, which is %s: what is trained on them scores too"
             " well; take them out of one of the two", source, len({one for one, _ in trained}), one.where, copy.where)

@@ -30,7 +30,7 @@ def test_a_folder_with_named_people_and_cameras(tmp_path):
     (root / "query" / ".cache").mkdir()
     write_image(root / "query" / ".cache" / "a_1.jpg")
     dataset = load_dataset("folder", root)
-    assert dataset.name == "folder" and dataset.root == root and dataset.trained_on is None
+    assert dataset.name.startswith("folder:run_12_c3-") and dataset.root == root and dataset.trained_on is None
     # people in the order of their names: alice, bob smith, carl, dora, zoë; cameras: entrance, lift 2, yard
     assert described(dataset.query) == [("entrance_17.jpg", 0, 0), ("yard_1.jpg", 2, 2)]
     assert described(dataset.gallery) == [
