@@ -20,17 +20,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
-from matlib.data.readers.tars import Stream, TarMember, TooLargeError, members
+from matlib.data.readers.tars import Stream, TooLargeError, members
+from matlib.data.readers.zips import open_member
 from matlib.errors import MatlibError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _BLOCK = 1 << 20
-_SMALL_BLOCK = 1 << 12  # of what zipfile unpacks whole, however much becomes of it: a bzip2 of 4 KiB holds 80 MB
 _STALE_SECONDS = 24 * 3600
 
 logger = logging.getLogger(__name__)
@@ -59,9 +59,7 @@ class _Member(NamedTuple):
     """``"file"``, ``"folder"``, or what it is instead."""
     size: int
     """Unpacked bytes, as the header says."""
-    open: Callable[[], AbstractContextManager[IO[bytes] | TarMember]]
-    block: int = _BLOCK
-    """Bytes to read at once."""
+    open: Callable[[], AbstractContextManager]
 
 
 def is_archive(path: Path) -> bool:
@@ -168,7 +166,7 @@ def _copy(archive: Path, member: _Member, path: Path, part: Path, left: int) -> 
     if path.is_file() and path.stat().st_size == member.size:  # from an earlier call: files get their names when whole
         return left - member.size
     with member.open() as source, part.open("wb") as copy:
-        while block := source.read(member.block):
+        while block := source.read(_BLOCK):
             left -= len(block)
             if left < 0:
                 raise MatlibError(_too_large(archive))
@@ -236,8 +234,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
         )
         if info.is_dir() and kind == "file":
             kind = "folder"
-        block = _BLOCK if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else _SMALL_BLOCK
-        yield _Member(info.filename, kind, info.file_size, lambda info=info: opened.open(info), block)
+        yield _Member(info.filename, kind, info.file_size, lambda info=info: open_member(opened, info))
 
 
 def _tar_members(stream: Stream, limit: int) -> Iterator[_Member]:
