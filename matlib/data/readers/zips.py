@@ -8,10 +8,9 @@ import copy
 import lzma
 import zipfile
 import zlib
-from typing import IO
 
 
-def open_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes] | _Pieces:
+def open_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> zipfile.ZipExtFile | _Pieces:
     """The content of a member. Raises what ``zipfile`` and the decoders raise for a damaged one."""
     if info.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         return opened.open(info)
@@ -43,7 +42,7 @@ class _Pieces:
         return piece
 
 
-def _lzma(stream: IO[bytes], info: zipfile.ZipInfo) -> lzma.LZMAFile:
+def _lzma(stream: zipfile.ZipExtFile, info: zipfile.ZipInfo) -> lzma.LZMAFile:
     """A stream of a zip: two bytes of version, the length of the properties, and the properties."""
     header = stream.read(9)
     if len(header) < 9 or header[2:4] != b"\5\0" or header[4] >= 9 * 5 * 5:
