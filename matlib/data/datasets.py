@@ -100,7 +100,7 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
             tell_copies(dataset)
     except OSError as error:
         raise MatlibError(
-            f"{name} cannot be read: {error.filename}: {error.strerror}; mend that, or name another folder"
+            f"{name} cannot be read: {str(error.filename)[:200]}: {error.strerror}; mend that, or name another folder"
         ) from error
     expected = published(name, options)
     differs = expected and difference(name, count_dataset(dataset), expected)

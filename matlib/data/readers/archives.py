@@ -17,7 +17,7 @@ import stat
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -128,7 +128,8 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
             " a folder that can be written in the environment variable MATLIB_CACHE"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file, or a name too long: told above
+            part.unlink(missing_ok=True)
     shutil.rmtree(growing, ignore_errors=True)
     return target
 

@@ -50,6 +50,9 @@ def locate(layout: Layout, root: Path, other_roots: Iterable[str] = ()) -> tuple
     Raises MissingDatasetError, in one sentence that says what was looked for, what was found and where it
     belongs.
     """
+    in_the_way = next((place for place in root.absolute().parents if place.is_file()), None)
+    if in_the_way is not None:
+        raise MissingDatasetError(f"the data folder {root} would lie below the file {in_the_way}; name another folder")
     if not root.exists():
         raise MissingDatasetError(
             f"the data folder {root} does not exist; make it and put {layout.title} into"

@@ -216,7 +216,7 @@ def _csv_rows(file: Path, reader: Iterator[list[str]], cameras: str) -> Iterator
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise MatlibError(f"{where}: {path.name!r} is not an image ({', '.join(IMAGE_SUFFIXES)})")
         if not os.path.isfile(path):  # which no name is too long for
-            raise MatlibError(f"{where}: there is no file {path}; paths are relative to {file.parent}")
+            raise MatlibError(f"{where}: there is no file {str(path)[:300]}; paths are relative to {file.parent}")
         before = seen.setdefault((os.path.realpath(path), split), number)
         if before != number:
             raise MatlibError(

@@ -392,3 +392,14 @@ def test_whatever_a_decoder_raises_is_damage_and_the_disk_s_errors_are_not(tmp_p
         with pytest.raises(MatlibError, match=sentence):
             unpacked(archive)
         assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("place", ["file/below", "n" * 5000])
+def test_a_cache_that_cannot_be_made_is_told(tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("MATLIB_CACHE", str(tmp_path / place))
+    monkeypatch.setattr(archives, "_is_writable", lambda folder: False)
+    archive_of(write_partial_ilids(tmp_path / "elsewhere" / "Partial_iLIDS"), tmp_path / "Partial_iLIDS.zip")
+    with pytest.raises(MatlibError, match="cannot be unpacked|cannot be read.*File name too long") as error:
+        load_dataset("partial_ilids", tmp_path)
+    assert "\n" not in str(error.value)
