@@ -139,7 +139,8 @@ def _load(body: nn.Module, name: str, weights: str) -> str:
 def _imagenet(name: str) -> tuple[dict[str, Tensor], str]:
     bundled = BUNDLED_WEIGHTS / f"{name}.pt"
     if bundled.exists():
-        return {k: v.float() if v.is_floating_point() else v for k, v in read_state_dict(bundled).items()}, "shipped with matlib"
+        state = read_state_dict(bundled)
+        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, "shipped with matlib"
     try:
         return get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True), "torchvision"
     except (URLError, OSError, RuntimeError) as error:

@@ -164,8 +164,8 @@ def _labels_in_folder(path: Path, cameras: str) -> tuple[str, str]:
         return person, _match(_FOLDER_NAME, path, "a camera and an underscore, as entrance_0017.jpg", _MEND)[1]
     if not _same_number(match[1], person):
         raise MatlibError(
-            f"{path} lies in the folder of {person!r} but has the name of identity {match[1]}, camera {match[2]}: put it"
-            f" into a folder {match[1]}, or {_MEND}"
+            f"{path} lies in the folder of {person!r} but has the name of identity {match[1]}, camera {match[2]}: put"
+            f" it into a folder {match[1]}, or {_MEND}"
         )
     return person, match[2]
 

@@ -362,7 +362,8 @@ def test_members_of_every_method_are_unpacked_or_damaged(tmp_path, method):
     whole = archive.read_bytes()
     start = whole.index(b"set/x") + len("set/x")
     for place in (start, start + 2, start + 6, start + 11, start + 3000, start + 40_000):
-        archive.write_bytes(whole[:place] + bytes(255 - byte for byte in whole[place : place + 40]) + whole[place + 40 :])
+        turned = bytes(255 - byte for byte in whole[place : place + 40])
+        archive.write_bytes(whole[:place] + turned + whole[place + 40 :])
         with pytest.raises(MatlibError, match="a.zip is damaged or not a whole archive .*: fetch it again"):
             unpack(archive, tmp_path / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
@@ -382,7 +383,8 @@ def test_bombs_of_every_method_cost_little_memory(tmp_path, method):
 
 def test_whatever_a_decoder_raises_is_damage_and_the_disk_s_errors_are_not(tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "a.zip", [("set/x", "one")])
-    for raised, sentence in ((lzma.LZMAError("corrupt"), "is damaged .*corrupt"), (OSError("Invalid data"), "is damaged"),
+    for raised, sentence in ((lzma.LZMAError("corrupt"), "is damaged .*corrupt"),
+                             (OSError("Invalid data"), "is damaged"),
                              (IndexError(), "is damaged .*IndexError"), (MemoryError(), "is damaged .*MemoryError"),
                              (OSError(5, "Input/output error"), "cannot be unpacked .*Input/output error")):
         def refuse(*_):

@@ -259,11 +259,12 @@ def test_an_image_that_would_find_itself(tmp_path):
 
 @pytest.mark.parametrize(("header", "line", "sentence"), [
     (None, "images/c, d.jpg,bob,hall,train", "line 6: it holds more than .* such as 'train'; put a value that holds a"),
-    (None, "images/e.jpg,bob,hall,train,", None), (None, "images/e.jpg,bob,hall,train,,more", "line 6: .* such as 'more'"),
+    (None, "images/e.jpg,bob,hall,train,", None),
+    (None, "images/e.jpg,bob,hall,train,,more", "line 6: .* such as 'more'"),
     ("path,identity,camera,split,", "images/e.jpg,bob,hall,train,unnamed", "line 6: .* such as 'unnamed'"),
     ("path,identity,camera,split,camera", "", "line 1: there are two columns 'camera'"),
     ("path,note,identity,camera,split, note", "", "line 1: there are two columns 'note'"),
-    ("path,identity,camera,split,note", 'images/e.jpg,bob,hall,train,"a\nb"', "line 7: a value goes over several lines"),
+    ("path,identity,camera,split,note", 'images/e.jpg,bob,hall,train,"a\nb"', "line 7: a value goes over several"),
 ])  # fmt: skip
 def test_nothing_that_a_line_holds_is_dropped(tmp_path, header, line, sentence):
     file = write_listed(tmp_path)
@@ -286,9 +287,10 @@ def test_market_s_names_in_folders_of_people(tmp_path):
 @pytest.mark.parametrize(("names", "sentence"), [
     (["train/0007/0009_c1_x.jpg"], "in the folder of '0007' but has the name of identity 0009, camera 1"),
     (["train/alice/0009_c1_x.jpg"], "in the folder of 'alice' but has the name of identity 0009"),
-    (["train/alice/alice_1.jpg", "train/bob/hall_1.jpg"], "alice_1.jpg begins with its folder's name in place of a camera"),
+    (["train/alice/alice_1.jpg", "train/bob/hall_1.jpg"], "alice_1.jpg begins with its folder's name in place"),
     (["train/001/001_01.jpg", "train/002/002_01.jpg"], "001_01.jpg begins with its folder's name in place of a camera"),
-    (["train/alice/17.jpg"], "does not begin with a camera"), (["train/0007_17.jpg"], "does not begin with <identity>_c"),
+    (["train/alice/17.jpg"], "does not begin with a camera"),
+    (["train/0007_17.jpg"], "does not begin with <identity>_c"),
 ])  # fmt: skip
 def test_names_without_a_camera_and_the_mend_that_is_advised(tmp_path, names, sentence):
     write_images(tmp_path, names)

@@ -12,7 +12,8 @@ from matlib.data.readers.archives import Limits, unpack, unpacked
 from matlib.data.readers.tars import DamagedTarError, members
 from matlib.errors import MatlibError
 
-NAMES = {"set/a.jpg": b"a" * 700, "set/empty": b"", "set/zoë 走.jpg": b"z" * 512, "set/" + "d" * 90 + "/" + "f" * 90: b"long",
+NAMES = {"set/a.jpg": b"a" * 700, "set/empty": b"", "set/zoë 走.jpg": b"z" * 512,
+         "set/" + "d" * 90 + "/" + "f" * 90: b"long",
          "set/" + "/".join(["deep" * 20] * 4) + "/" + "n" * 200: b"longer", "set/caf\udce9.jpg": b"no UTF-8"}
 
 
@@ -50,8 +51,8 @@ def test_honest_tars_of_every_format(tmp_path, form, suffix):
 def test_what_git_and_gnu_tar_put_before_the_members(tmp_path):
     archive = tmp_path / "a.tar"
     archive.write_bytes(extra(b"g", b"20 comment=01234567\n")
-                        + block(b"V", name=b"label") + block(b"5", name=b"set/") + block(content=b"hi", size=b"00000000002\0")
-                        + bytes(1024))
+                        + block(b"V", name=b"label") + block(b"5", name=b"set/")
+                        + block(content=b"hi", size=b"00000000002\0") + bytes(1024))
     assert (unpack(archive, tmp_path / "out") / "a").read_bytes() == b"hi"
 
 
@@ -87,7 +88,8 @@ def test_malformed_headers_are_refused_at_once_and_leave_nothing(tmp_path, case,
 
 
 @pytest.mark.parametrize("claim", [block(b"x", b"%011o\0" % (1 << 32)), block(b"L", b"\x80" + b"\xff" * 11),
-                                   block(b"0", b"\x80" + b"\xff" * 11), extra(b"x", b"28 size=99999999999999999999"[:27] + b"\n")])
+                                   block(b"0", b"\x80" + b"\xff" * 11),
+                                   extra(b"x", b"28 size=99999999999999999999"[:27] + b"\n")])
 def test_claims_of_gigabytes_cost_no_memory(tmp_path, claim):
     archive = tmp_path / "a.tar"
     with archive.open("wb") as file:
