@@ -8,8 +8,8 @@ It may come from any detector; ``python -m matlib.data.joints.detect`` writes it
                 "query/0001_c2_f0000044.jpg": null}}
 
 Images are named by their path from the set's folder; whole paths are read as well. A joint is x and y in
-pixels of the image, (0.5, 0.5) being the centre of the first pixel, and the detector's score; from the threshold on it counts as detected. ``null`` is an image
-in which nobody was found.
+pixels of the image, (0.5, 0.5) being the centre of the first pixel, and the detector's score; from the threshold on it
+counts as detected. ``null`` is an image in which nobody was found.
 """
 
 from __future__ import annotations
