@@ -35,8 +35,8 @@ def read_state(path: Path, optimizer: torch.optim.Optimizer, fresh: Mapping[str,
         why = f"it has no {error.args[0]}"
     except (TypeError, ValueError, AttributeError) as error:
         why = str(error).partition("\n")[0][:200]
-    raise MatlibError(f"{path} is damaged, and no training can go on from it ({why}); delete it, and the run is trained "
-                      "anew from its first epoch")
+    raise MatlibError(f"{path} is damaged, and no training can go on from it ({why}); delete it, and the run is "
+                      "trained anew from its first epoch")
 
 
 def _check_alike(found: Any, fresh: Any, name: str) -> None:
