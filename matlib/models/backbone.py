@@ -11,7 +11,7 @@ from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from matlib.errors import MatlibError
-from matlib.models.state_dicts import read_state_dict
+from matlib.state_dicts import read_state_dict
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)

@@ -28,7 +28,7 @@ from matlib.data.joints.joint_cache import Detections, cache_path, read_cache
 from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.errors import MatlibError, command_line, program
-from matlib.models.state_dicts import read_state_dict
+from matlib.state_dicts import read_state_dict
 
 logger = logging.getLogger(__name__)
 
