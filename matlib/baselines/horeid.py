@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features
 from matlib.baselines.pose import heat_maps
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
+from matlib.distributed import gather
 from matlib.geometry import full_precision
 from matlib.losses import hardest_pairs
 from matlib.models.descriptions import Pyramid, SecondStage
@@ -131,7 +132,8 @@ class HOReID(Method):
                                     ("graph", output.graph, output.graph_logits)):
             terms[f"identity_{of}"] = confident_identity_loss(logits, step.identities, output.confidences, smoothing)
             terms[f"triplet_{of}"] = step.triplet(vectors[:, -1], margin)
-        return terms | self._matching_losses(output.graph_after.detach().float(), step.identities)
+        nodes = gather(output.graph_after.detach().float())
+        return terms | self._matching_losses(nodes, gather(step.identities))
 
     def _matching_losses(self, nodes: Float[Tensor, "b 14 c"], identities: Int[Tensor, "b"]) -> dict[str, Tensor]:
         if not self.trains_matching:  # data-parallel wrappers want every parameter to have a gradient

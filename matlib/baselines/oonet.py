@@ -28,7 +28,7 @@ from matlib.models.heads import PartHeads
 from matlib.models.method import Method, Step
 
 GROUPS = ((0, 1, 2, 3, 4), *((joint,) for joint in range(5, 17)))
-"""The joints of each local vector: the face's five are one, the head; then shoulders, elbows, ... ankles, left first."""
+"""The joints of each local vector: the face's five are one, the head; then shoulders to ankles, left ones first."""
 
 VECTORS = len(GROUPS) + 1
 """The last one is global."""

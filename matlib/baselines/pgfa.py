@@ -103,7 +103,7 @@ class PGFA(Method):
                 "identity_part": torch.stack([step.identity(logits) for logits in output.stripe_logits]).sum()}
 
     def describe(self, output: PGFAOutput) -> PartDescriptors:
-        """Stripes, which of them are visible, and the global vector; the paper's score is 1 - ``part_distances`` / 2."""
+        """Stripes, which of them are visible, and the global vector; the paper's score is 1 - distance / 2."""
         stripes = output.stripes if self.settings.compare == "raw" else output.stripes_after
         return PartDescriptors(stripes, output.visible, output.global_after)
 

@@ -1,7 +1,7 @@
 """What methods with an external pose see of it: heat maps of the joints, and fields along the limbs between them.
 
-The originals read maps of AlphaPose (PGFA), OpenPose (PVPM) and HRNet (HOReID). Here one form serves all, drawn from the
-places of the joints: a detected joint has a bump of height 1, a joint that is not detected an empty map, so that its
+The originals read maps of AlphaPose (PGFA), OpenPose (PVPM) and HRNet (HOReID). Here one form serves all, drawn from
+the places of the joints: a detected joint has a bump of height 1, one that is not detected an empty map, so that its
 confidence, the map's maximum, is 1 or 0. Cells lie where a strided trunk has them: cell m of an axis of h cells, on an
 axis of H pixels, looks at pixel m H / h, the first being pixel 0 (as in ``geometry.receptive_field_scale``). Sizes that
 do not divide the image's are off by less than a cell.
