@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features
+from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features, weighted_descriptor
 from matlib.baselines.pose import heat_maps
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
@@ -317,9 +317,3 @@ def verification_loss(like: Float[Tensor, "p"], unlike: Float[Tensor, "p"]) -> F
 def verification_distance(probabilities: Float[Tensor, "..."], sign: str = "intended") -> Float[Tensor, "..."]:
     """1 - p; with the sign ``published`` p itself, so that pairs that look like one person's rank last."""
     return 1 - probabilities if sign == "intended" else probabilities
-
-
-@full_precision
-def weighted_descriptor(vectors: Float[Tensor, "b k c"], confidences: Float[Tensor, "b k"]) -> Float[Tensor, "b e"]:
-    """All vectors times the root of their confidences as one vector of length 1."""
-    return F.normalize((confidences.sqrt()[..., None] * vectors).flatten(1), dim=1)

@@ -15,6 +15,7 @@ Faithful: the grouping of 17 joints to 13, the weights of cells, vectors and los
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -58,6 +59,8 @@ class OONet(Method):
         """Of the heat maps, in cells."""
         margin: Weight = 0.0
         """Of the triplet's hinge; 0 is the soft margin; published: 0.3."""
+        compare: Literal["sum", "concat"] = "sum"
+        """What of the local vectors is compared: their weighted sum, as published, or each with its like."""
 
     truth = ("joints",)
     weights = {"identity": 1.0, "triplet": 1.0, "symmetry": 0.125}
@@ -92,7 +95,9 @@ class OONet(Method):
                 "symmetry": symmetry_loss(output.vectors, output.confidences)}
 
     def describe(self, output: OONetOutput) -> Float[Tensor, "b e"]:
-        return summed_descriptor(output.after.float(), output.confidences)
+        vectors = F.normalize(output.after.float(), p=1, dim=2)
+        join = summed_descriptor if self.settings.compare == "sum" else weighted_descriptor
+        return join(vectors, output.confidences)
 
 
 @full_precision
@@ -145,7 +150,13 @@ def symmetry_loss(vectors: Float[Tensor, "b 14 c"], confidences: Float[Tensor, "
 
 
 @full_precision
-def summed_descriptor(vectors: Float[Tensor, "b 14 c"], confidences: Float[Tensor, "b 14"]) -> Float[Tensor, "b 2*c"]:
-    """The sum of the local vectors, L1-normalised and times the root of their confidences, beside the global one."""
-    weighted = confidences.sqrt()[..., None] * F.normalize(vectors, p=1, dim=2)
-    return F.normalize(torch.cat([weighted[:, :-1].sum(dim=1), weighted[:, -1]], dim=1))
+def summed_descriptor(vectors: Float[Tensor, "b k c"], confidences: Float[Tensor, "b k"]) -> Float[Tensor, "b 2*c"]:
+    """The sum of the local vectors times the root of their confidences, beside the global, last one; of length 1."""
+    weighted = confidences.sqrt()[..., None] * vectors
+    return F.normalize(torch.cat([weighted[:, :-1].sum(dim=1), weighted[:, -1]], dim=1), dim=1)
+
+
+@full_precision
+def weighted_descriptor(vectors: Float[Tensor, "b k c"], confidences: Float[Tensor, "b k"]) -> Float[Tensor, "b k*c"]:
+    """All vectors times the root of their confidences, one after the other; of length 1."""
+    return F.normalize((confidences.sqrt()[..., None] * vectors).flatten(1), dim=1)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from matlib.baselines.horeid import (SKELETON, GraphLayer, HOReID, MatchingNet, deviation_gaps, directed_adjacency,
                                      exchanged, hardest_by_cosine, permutation_loss, soft_permutation,
-                                     verification_distance, verification_input, verification_loss, weighted_descriptor)
+                                     verification_distance, verification_input, verification_loss)
 from matlib.config import profile
 from matlib.models.descriptions import Pyramid, join
 from matlib.models.method import Step
@@ -217,15 +217,6 @@ def test_the_matching_is_trained_from_a_sixth_of_the_epochs_on():
     assert trained == [False] * 2 + [True] * 10
 
 
-def test_the_first_stage_weighs_vectors_by_the_root_of_their_confidence():
-    vectors, confidences = torch.randn(2, 14, 6), torch.rand(2, 14)
-    described = weighted_descriptor(vectors, confidences)
-    torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
-    weighted = torch.einsum("k,kc,kc->", (confidences[0] * confidences[1]).sqrt(), vectors[0], vectors[1])
-    lengths = (confidences * vectors.square().sum(2)).sum(1).sqrt()
-    torch.testing.assert_close(described[0] @ described[1], weighted / lengths.prod())
-
-
 @pytest.mark.parametrize("sign", ["intended", "published"])
 def test_the_second_stage_is_the_verification_of_each_pair(sign):
     model = build(**{"method.second_sign": sign}).eval()
@@ -234,6 +225,7 @@ def test_the_second_stage_is_the_verification_of_each_pair(sign):
         described = join([model.describe(model(torch.randn(n, 3, 64, 32), pose(n, n))) for n in (20, 1)])
         assert isinstance(described, Pyramid) and described.vectors.shape == (21, 14, model.trunk.channels)
         assert (described.second.neighbours, described.second.share) == (8, 0.9)
+        torch.testing.assert_close(described.first.norm(dim=1), torch.ones(21))
         distances = described.second.distances(described, described)  # 441 pairs: more than at once
         assert distances.shape == (21, 21) and ((distances >= 0) & (distances <= 1)).all()
         for q, g in [(0, 0), (3, 17), (20, 2), (19, 20)]:
@@ -247,6 +239,20 @@ def test_the_intended_sign_ranks_likely_pairs_first_and_the_published_one_last()
     likely, unlikely = torch.tensor(0.9), torch.tensor(0.2)
     assert verification_distance(likely) < verification_distance(unlikely)
     assert verification_distance(likely, "published") > verification_distance(unlikely, "published")
+
+
+def test_the_first_stage_compares_each_vector_and_its_graphs_by_confidence():
+    model = build().eval()
+    with torch.no_grad():
+        output = model(torch.randn(2, 3, 64, 32), pose(2))
+    both = torch.cat([output.after, output.graph_after], dim=2)
+    weights = output.confidences
+
+    def product(i, j):
+        return sum((weights[i, k] * weights[j, k]).sqrt() * (both[i, k] @ both[j, k]) for k in range(14))
+
+    first = model.describe(output).first
+    torch.testing.assert_close(first[0] @ first[1], product(0, 1) / (product(0, 0) * product(1, 1)).sqrt())
 
 
 def test_one_image_is_described_as_in_a_batch():

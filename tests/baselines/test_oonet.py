@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from matlib.baselines.oonet import (GROUPS, LIMB_PAIRS, OONet, confident_identity_loss, group_maps, joint_features,
-                                    summed_descriptor, symmetry_loss)
+                                    summed_descriptor, symmetry_loss, weighted_descriptor)
 from matlib.config import profile
 from matlib.data.transforms import COCO_MIRROR
 from matlib.models.method import Step
@@ -77,7 +77,7 @@ def test_an_unseen_joint_is_neither_trained_nor_compared():
     confidences[:, 4] = 0
     other = vectors.clone()
     other[:, 4] += 5
-    for measure in (symmetry_loss, summed_descriptor):
+    for measure in (symmetry_loss, summed_descriptor, weighted_descriptor):
         torch.testing.assert_close(measure(vectors, confidences), measure(other, confidences))
     logits = [torch.randn(2, 3, requires_grad=True) for _ in range(14)]
     confident_identity_loss(logits, torch.tensor([0, 2]), confidences, 0.1).backward()
@@ -96,13 +96,34 @@ def test_terms_in_closed_form():
     torch.testing.assert_close(symmetry_loss(vectors, confidences), torch.tensor(0.5 * 9))
 
 
-def test_the_descriptor_does_not_tell_the_order_or_the_length_of_local_vectors():
+def test_a_sum_does_not_tell_the_order_of_local_vectors_and_a_row_does():
     vectors, confidences = torch.randn(2, 14, 6), torch.rand(2, 14)
-    described = summed_descriptor(vectors, confidences)
-    assert described.shape == (2, 12)
+    order = torch.cat([torch.arange(13).roll(1), torch.tensor([13])])
+    for descriptor, channels, alike in ((summed_descriptor, 12, True), (weighted_descriptor, 84, False)):
+        described, reordered = descriptor(vectors, confidences), descriptor(vectors[:, order], confidences[:, order])
+        assert described.shape == (2, channels)
+        torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
+        assert torch.allclose(described, reordered, atol=1e-6) == alike
+
+
+def test_a_row_weighs_vectors_by_the_root_of_their_confidence():
+    vectors, confidences = torch.randn(2, 14, 6), torch.rand(2, 14)
+    described = weighted_descriptor(vectors, confidences)
     torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
-    order = torch.cat([torch.randperm(13), torch.tensor([13])])
-    torch.testing.assert_close(summed_descriptor(3 * vectors[:, order], confidences[:, order]), described)
+    weighted = torch.einsum("k,kc,kc->", (confidences[0] * confidences[1]).sqrt(), vectors[0], vectors[1])
+    lengths = (confidences * vectors.square().sum(2)).sum(1).sqrt()
+    torch.testing.assert_close(described[0] @ described[1], weighted / lengths.prod())
+
+
+@pytest.mark.parametrize("compare", ["sum", "concat"])
+def test_the_length_of_a_trained_vector_is_not_compared(compare):
+    model = build(**{"method.compare": compare}).eval()
+    with torch.no_grad():
+        output = model(torch.randn(2, 3, 64, 32), pose(2))
+        described = model.describe(output)
+        output.after = output.after * (torch.rand(2, 14, 1) + 0.5)
+    torch.testing.assert_close(model.describe(output), described)
+    assert described.shape == (2, model.trunk.channels * (2 if compare == "sum" else 14))
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3])
