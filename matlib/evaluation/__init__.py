@@ -7,10 +7,11 @@ What needs scipy or scikit-learn, which training does without, is imported from 
 from matlib.evaluation.descriptors import evaluate_model, extract_descriptors, extract_parts, extract_raw, rank_model
 from matlib.evaluation.protocols import SingleShotMetrics, by_camera_pair, by_group, evaluate_single_shot
 from matlib.evaluation.ranking import PerQuery, RankingMetrics, evaluate, evaluate_features
+from matlib.evaluation.two_stage import evaluate_pyramids
 from matlib.evaluation.uncertainty import Interval, bootstrap, bootstrap_difference
 from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts, part_distances
 
 __all__ = ["Interval", "PartDescriptors", "PerQuery", "RankingMetrics", "SingleShotMetrics", "bootstrap",
            "bootstrap_difference", "by_camera_pair", "by_group", "evaluate", "evaluate_features", "evaluate_model",
-           "evaluate_parts", "evaluate_single_shot", "extract_descriptors", "extract_parts", "extract_raw",
+           "evaluate_parts", "evaluate_pyramids", "evaluate_single_shot", "extract_descriptors", "extract_parts", "extract_raw",
            "part_distances", "rank_model"]
