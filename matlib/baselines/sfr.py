@@ -67,14 +67,14 @@ class SFR(Method):
         reduce: bool = True  # to model.width channels; published: no
         identity: bool = True  # the identity loss; published: no
         margin: Weight = 0.0  # of the triplet's hinge, published .45; 0 is the soft margin
-        reconstruction_triplet: Weight = 0.0  # weight of the triplet's pairs by reconstruction: an option of theirs, off
+        reconstruction_triplet: Weight = 0.0  # of a triplet loss by reconstruction: an option of theirs
         reconstruction_ridge: Positive = 1e-3  # in that term
 
     also_reads = frozenset({"model.width"})
     published = {
         "data.height": 384, "data.width": 192, "data.pad": 0, "data.erasing": 0.0,
         "train.identities_per_batch": 32, "train.images_per_identity": 4, "train.epochs": 400, "train.warmup_epochs": 0,
-        "train.optimizer": "adamw", "train.lr": 1.5e-4, "train.weight_decay": 5e-4,  # Adam, with the decay in its gradient
+        "train.optimizer": "adamw", "train.lr": 1.5e-4, "train.weight_decay": 5e-4,  # Adam: the decay in its gradient
         "train.step_epochs": 150,  # theirs falls exponentially from epoch 151 on
         "model.method.reduce": False, "model.method.identity": False, "model.method.margin": 0.45,
     }

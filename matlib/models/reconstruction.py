@@ -101,6 +101,6 @@ def check_dictionary(vectors: Float[Tensor, "b n c"]) -> None:
     """Raises MatlibError where an image has so many vectors that they rebuild those of any other."""
     count, channels = vectors.shape[1:]
     if count >= channels:
-        raise MatlibError(f"a dictionary of {count} vectors of {channels} channels spans all of them, so that every image "
-                          "would be at distance 0 from every other: use fewer windows (model.method.windows) or more "
-                          "channels (model.width)")
+        raise MatlibError(f"a dictionary of {count} vectors of {channels} channels spans all of them, so that every "
+                          "image would be at distance 0 from every other: use fewer windows (model.method.windows) "
+                          "or more channels (model.width)")

@@ -4,17 +4,15 @@ import pickle
 
 import pytest
 import torch
+from pyramids import IDENTITIES, SMALL, images, settled
 
 from matlib.baselines.sfr import SFR, SFROutput
-from matlib.config import RunConfig, profile
+from matlib.config import RunConfig
 from matlib.errors import MatlibError
 from matlib.evaluation import evaluate_pyramids
 from matlib.models.descriptions import join
 from matlib.models.method import Step
 from matlib.models.reconstruction import reconstruction
-
-SMALL = profile("smoke").change({"model.weights": "none"})
-IDENTITIES = torch.tensor([0, 0, 1, 1, 2, 2])
 
 
 def build(**settings):
@@ -23,22 +21,8 @@ def build(**settings):
     return SFR(SMALL.change(changes).model, identities=5)
 
 
-def settled(model):
-    """At test, with the statistics of one batch: those of random weights at the start make its features vanish."""
-    for norm in model.modules():
-        if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm):
-            norm.momentum = 1.0
-    with torch.no_grad():
-        model.train()(images(16))
-    return model.eval()
-
-
-def images(n=6, size=(64, 32)):
-    return torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(1))
-
-
-def step(**options):
-    return Step(images(), IDENTITIES, **options)
+def step():
+    return Step(images(), IDENTITIES)
 
 
 @pytest.mark.parametrize("settings, terms", [
@@ -64,8 +48,9 @@ def test_the_reconstruction_term_is_the_margin_of_the_mined_pairs():
     pairs = reconstruction(output.spatial_features, output.spatial_features, 1e-3)
     total = 0.0
     for i in range(6):
-        positive = max((j for j in range(6) if IDENTITIES[j] == IDENTITIES[i] and j != i), key=lambda j: distances[i, j])
-        negative = min((j for j in range(6) if IDENTITIES[j] != IDENTITIES[i]), key=lambda j: distances[i, j])
+        same, others = ([j for j in range(6) if (IDENTITIES[j] == IDENTITIES[i]) == alike and j != i]
+                        for alike in (True, False))
+        positive, negative = max(same, key=distances[i].__getitem__), min(others, key=distances[i].__getitem__)
         total += torch.relu(pairs[i, positive] - pairs[i, negative] + 0.45) / 6
     torch.testing.assert_close(model.losses(output, step())["reconstruction"], total, rtol=1e-4, atol=1e-5)
 
