@@ -85,7 +85,8 @@ class ISP(Method):
         """At test time the parts that both images show beside the other two vectors, as on Occluded-Duke; or all
         vectors as one, as on the other sets."""
 
-    truth = ("pseudo_parts",)
+    training_truth = ("labels",)
+    also_reads = frozenset({"model.width"})
     # What cannot be said: the trunk, HRNet-W32, whose map has 64 x 32 cells too; Adam's own kind of weight decay; the
     # second step of the learning rate at epoch 70 (here 80).
     published = {

@@ -76,6 +76,12 @@ def part_affinity(joints: Joints, image_size: tuple[int, int], size: tuple[int, 
     return (direction.abs()[..., None, None] * covered[:, :, None]).flatten(1, 2)
 
 
+def in_pixels(joints: Joints, image_size: tuple[int, int]) -> Joints:
+    """Joints as methods are given them, x and y in [-1, 1], corner-aligned, in pixels of an image of that size."""
+    last = joints.new_tensor([image_size[1] - 1, image_size[0] - 1])
+    return torch.cat([(joints[..., :2] + 1) * last / 2 + 0.5, joints[..., 2:]], dim=-1)
+
+
 def detected(joints: Joints, image_size: tuple[int, int]) -> Bool[Tensor, "b 17"]:
     """Which joints are detected, and inside of the image."""
     height, width = image_size
