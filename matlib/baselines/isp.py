@@ -18,7 +18,6 @@ the aligned comparison of the parts that both images show. Of our own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -34,7 +33,7 @@ from matlib.errors import MatlibError
 from matlib.geometry import full_precision
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.heads import IdentityHead
-from matlib.models.method import Method, Step
+from matlib.models.method import Batches, Method, Step
 from matlib.models.parts import part_visibility, pool_parts
 from matlib.models.stripes import bands
 
@@ -43,8 +42,6 @@ UNLABELLED = 255
 
 ROUNDS = 20
 """Of k-means."""
-
-Batches = Callable[[], Iterator[tuple[Float[Tensor, "b 3 height width"], Int[Tensor, "b"]]]]
 
 
 @dataclass

@@ -21,7 +21,7 @@ def build(**changes):
 
 def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([32.0, 64.0])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
@@ -206,7 +206,7 @@ def test_the_matching_is_trained_from_a_sixth_of_the_epochs_on():
     step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]))
     trained = []
     for epoch in range(12):
-        model.begin_epoch(epoch, 12)
+        model.begin_epoch(epoch, 12, list)
         model.zero_grad()
         terms = model.losses(model(step.images, pose(4)), step)
         model.total(terms, step).backward()

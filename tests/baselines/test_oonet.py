@@ -20,7 +20,7 @@ def build(**changes):
 
 def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([32.0, 64.0])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
