@@ -1,6 +1,7 @@
 # Two commands matter: `make book` and `make test`. `make help` lists the rest.
 PROFILE ?= laptop
 SEEDS ?= 0
+TABLES ?= 1
 ON ?= local
 # On a cluster the profile says how many; here, all there is.
 ifeq ($(ON),local)
@@ -16,14 +17,14 @@ export MATLIB_REAL_DATA := $(if $(filter /%,$(firstword $(MATLIB_REAL_DATA))),,$
 endif
 PROFILE_FILE = $(or $(wildcard workflow/profiles/$(ON)/config.yaml),$(error ON is one of: $(notdir $(wildcard workflow/profiles/*))))
 BUILD = snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)) \
-	$(if $(GPUS),--resources gpu=$(GPUS)) --config profile=$(PROFILE) seeds="$(SEEDS)" gpus=$(or $(GPUS),0)
+	$(if $(GPUS),--resources gpu=$(GPUS)) --config profile=$(PROFILE) seeds="$(SEEDS)" tables="$(TABLES)" gpus=$(or $(GPUS),0)
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan test lab lock environment strip clean clean-runs
+.PHONY: help book table1 table2 table3 reproduce plan test lab lock environment strip clean clean-runs
 
 help:  ## list the targets
-	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [TABLES=\"1 2 3\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
+	@sed -n 's/^\([a-z0-9 -]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 # The scripts in an environment name the place where it was made; where the clone has moved, it is made anew.
 ifeq ($(shell grep -sF ' $(CURDIR)/.venv' .venv/pyvenv.cfg),)
@@ -36,7 +37,13 @@ book: .venv/installed  ## data, training, notebooks, HTML; goes on where it was 
 	@$(BUILD)
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
-plan: .venv/installed  ## what `make book` would do now
+table1 table2 table3: table%: .venv/installed  ## one table's runs, and the book with them
+	@$(MAKE) --no-print-directory book TABLES=$*
+
+reproduce: .venv/installed  ## all three tables
+	@$(MAKE) --no-print-directory book TABLES="1 2 3"
+
+plan: .venv/installed  ## what `make book` would do now, and about how long; with TABLES, for those
 	@$(BUILD) --dry-run
 
 test: .venv/installed  ## everything: unit tests, notebooks, the whole pipeline on tiny data

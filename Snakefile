@@ -1,5 +1,6 @@
 """From nothing to the book: data, runs of training, executed notebooks, HTML. `make book` calls this.
 
+The tables that are filled are those that --config tables="1 2 3" names; the others show the reference records.
 What is made again, and when:
   data   once; again when the preset or the seed below changes.
   runs   once for each row and seed. A run depends on its settings (every field of its RunConfig), on
@@ -7,6 +8,7 @@ What is made again, and when:
          hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
          on from its last epoch; one whose record or checkpoint is lost is trained anew. A run of other settings or
          data is moved into a hidden folder beside it before the new one starts.
+  tests  of Table 3's runs on other sets, once for each run.
   pages  the other notebooks: whenever the notebook, a record or any file of the library changes.
   html   whenever a page or a text of the book changes.
 Everything is made in the working directory (--directory); the sources are read from where this file is.
@@ -20,7 +22,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from matlib.ablations import TABLE_1, row_config
+from matlib.ablations import BESIDE_3, ROWS, TABLE_1, TABLE_2, TABLE_3, row_config
 from matlib.errors import MatlibError
 from snakemake.logging import LogEvent, logger
 
@@ -34,14 +36,26 @@ GPUS = int(config.get("gpus", 0))
 PRESET = {"smoke": "tiny", "laptop": "small", "town": "large", "paper": "large"}.get(PROFILE, "small")
 ROOT = "data" if PRESET == "small" else f"data/{PRESET}"
 DATASET = "annyville-occluded"
+HOLISTIC = "annyville-holistic"  # trains what Table 3 tests on sets without training images
+TESTED_ON = {"annyville-occluded-pairs": ROOT, "annyville-partial-pairs": ROOT, "annyville-partial-single": ROOT,
+             HOLISTIC: f"{ROOT}/second"}  # the last is another town
 MANIFEST = f"{ROOT}/{DATASET}.json"
-RUN = f"runs/{PROFILE}/{{row}}/seed{{seed}}"
-RUNS = expand(RUN, row=[row.name for row in TABLE_1], seed=SEEDS)
+TABLES = str(config.get("tables", 1)).split()
+if not set(TABLES) <= {"1", "2", "3"}:
+    sys.exit(f'error: tables are 1, 2 and 3; got {config["tables"]!r}')
+COMPARED = [ROWS["full"], ROWS["baseline"], ROWS["true_parts"], *TABLE_3, *BESIDE_3]
+NAMES = sorted({row.name for number, rows in (("1", TABLE_1), ("2", TABLE_2), ("3", COMPARED)) if number in TABLES
+                for row in rows} | {"baseline", "full"})  # pages show these two
+RUN = "runs/{where}/{row}/seed{seed}"
+RUNS = expand(RUN, where=PROFILE, row=NAMES, seed=SEEDS)
+if "3" in TABLES:
+    RUNS += expand(RUN, where=f"{PROFILE}-holistic", row=[row.name for row in COMPARED], seed=SEEDS)
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
 CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
+TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" in run for tested in TESTED_ON]
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
-REFERENCE = [str(path) for folder in ("records", "ladder", "effects", "trials", "longer")
+REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
@@ -49,7 +63,7 @@ PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
 RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
-TESTED = [RUN.format(row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
+TESTED = [RUN.format(where=PROFILE, row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
 CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
@@ -61,6 +75,12 @@ PARAMETERS = {
                   | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
     "diagnostics": {"run": SHOWN},
     "table1": {"records": RECORDED},
+    "table2": {"records": RECORDED, "dataset": DATASET, "root": ROOT,
+               "runs": [RUN.format(where=PROFILE, row=row.name, seed=SEEDS[0]) for row in TABLE_2]},
+    "table3": {"records": [*RECORDED, str(BOOK / "table3"), *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]},
+    "your_method": {"profile": PROFILE, "dataset": DATASET, "root": ROOT, "out": f"_build/own/{PROFILE}",
+                    "records": [str(BOOK / "records"), str(BOOK / "table3")]}
+                   | ({"epochs": 1} if PROFILE == "smoke" else {}),
     "scores": {"records": RECORDED, "runs": [SHOWN], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},
     "longer": {"records": [*RECORDED, str(BOOK / "longer"), str(BOOK / "ladder" / "large")]},
@@ -79,6 +99,9 @@ NEEDS = {
     "difficulty": [MANIFEST] + RECORDS + REFERENCE,
     "diagnostics": MODEL,
     "table1": RECORDS + REFERENCE,
+    "table2": [MANIFEST] + RECORDS + CHECKPOINTS + REFERENCE,
+    "table3": RECORDS + TESTS + REFERENCE,
+    "your_method": [MANIFEST] + REFERENCE,
     "scores": [MANIFEST, *MODEL] + REFERENCE,
     "trials": REFERENCE,
     "longer": RECORDS + REFERENCE,
@@ -97,15 +120,23 @@ MINUTES = {
 }
 
 try:
-    SETTINGS = {row.name: json.dumps(row_config(row.name, PROFILE).to_dict(), sort_keys=True) for row in TABLE_1}
+    SETTINGS = {row.name: json.dumps(row_config(row.name, PROFILE).to_dict(), sort_keys=True) for row in ROWS.values()}
 except MatlibError as error:
     sys.exit(f"error: {error}")
 
 
 def run_parameters(wildcards):
     """Of book/training.ipynb, and of the step before it."""
-    return json.dumps(dict(profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed), dataset=DATASET, root=ROOT,
-                           out=RUN.format(**wildcards)))
+    return json.dumps(dict(profile=PROFILE, row=wildcards.row, seed=int(wildcards.seed),
+                           dataset=training_set(wildcards), root=ROOT, out=RUN.format(**wildcards)))
+
+
+def training_set(wildcards):
+    return HOLISTIC if wildcards.where.endswith("-holistic") else DATASET
+
+
+def training_data(wildcards):
+    return f"{ROOT}/{training_set(wildcards)}.json"
 
 
 def hold_build_lock():
@@ -124,6 +155,7 @@ def tell_plan():
     slots, minutes = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1, MINUTES[PROFILE]
     steps = [("data", "data set to render", minutes["data"] / min(16, slots)),
              ("run", "runs to train", minutes["run"] / max(1, min(slots, todo["run"]))),
+             ("test", "tests on other sets", 0.3 / max(1, min(slots, todo["test"]))),
              ("page", "notebooks to execute", minutes["page"]),
              ("html", "book to render", minutes["html"])]
     words = ", ".join(f"{todo[rule]} {what}" for rule, what, _ in steps if todo[rule])
@@ -162,8 +194,12 @@ localrules: clear, training_page, html  # on a cluster too
 
 wildcard_constraints:
     seed=r"\d+",
+    where=f"{PROFILE}(-holistic)?",
+    town=f"{ROOT}(/second)?",
+    protocol=r"[a-z-]+",
     row=r"\w+",
     page=r"(?!training\b)\w+",
+    tested="|".join(TESTED_ON),
 
 
 rule book:
@@ -171,23 +207,27 @@ rule book:
     input:
         RECORDS,
         CHECKPOINTS,
+        TESTS,
         "_build/html/.buildinfo",
     default_target: True
 
 
 rule data:
     message: "render the Annyville images"
-    output: MANIFEST
-    params: preset=PRESET, root=ROOT
+    output: "{town}/annyville-{protocol}.json"
+    params:
+        preset=PRESET,
+        seed=lambda wildcards: int(wildcards.town.endswith("/second")),
     threads: 16  # Snakemake lowers it to what there is
     shell:
-        "exec python {SOURCE:q}/workflow/guard.py {params.root:q}/.lock python -m matlib.annyville"
-        " --preset {params.preset} --protocol occluded --seed 0 --workers {threads} --out {params.root:q}"
+        "exec python {SOURCE:q}/workflow/guard.py {wildcards.town:q}/.lock python -m matlib.annyville"
+        " --preset {params.preset} --protocol {wildcards.protocol} --seed {params.seed} --workers {threads}"
+        " --out {wildcards.town:q}"
 
 
 rule clear:
     message: "make room for {wildcards.row}, seed {wildcards.seed}"
-    input: MANIFEST
+    input: training_data
     output: f"{RUN}/.wanted.json"
     params:
         settings=lambda wildcards: SETTINGS[wildcards.row],
@@ -202,7 +242,7 @@ rule run:
     input:
         f"{RUN}/.wanted.json",
         notebook=BOOK / "training.ipynb",
-        data=MANIFEST,
+        data=training_data,
     output:
         notebook=f"{RUN}/training.ipynb",
         # What is there when the job starts is of the wanted run, and is given back when the job fails: see `clear`.
@@ -217,6 +257,23 @@ rule run:
     shell:
         "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/execute.py {input.notebook:q}"
         " {output.notebook:q} --show --gpus {GPUS} --parameters {params.parameters:q}"
+
+
+rule test:
+    message: "test {wildcards.row}, seed {wildcards.seed} on {wildcards.tested}"
+    input:
+        f"{RUN}/record.json",
+        f"{RUN}/checkpoint.pt",
+        data=lambda wildcards: f"{TESTED_ON[wildcards.tested]}/{wildcards.tested}.json",
+    output: f"{RUN}/record-{{tested}}.json"
+    params:
+        run=lambda wildcards: RUN.format(**wildcards),
+        root=lambda wildcards: TESTED_ON[wildcards.tested],
+    threads: 1
+    resources: gpu=1 if GPUS else 0
+    shell:
+        "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/guard.py {params.run:q}/.test.lock"
+        " python -m matlib.testing --run {params.run:q} --dataset {wildcards.tested} --root {params.root:q}"
 
 
 rule training_page:

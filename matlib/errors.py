@@ -23,9 +23,10 @@ def command_line(main: Callable[[], None]) -> None:
         sentence = str(error).rpartition("matlib.errors.MatlibError: ")[2].strip()
         sys.exit(_fail(f"error: {sentence}", 2))
     except ModuleNotFoundError as error:
-        if not error.name or error.name.startswith("matlib"):
+        package = (error.name or "matlib").partition(".")[0]
+        if package == "matlib":
             raise
-        sys.exit(_fail(f"error: the package {error.name.partition('.')[0]} is missing; install what is needed: "
+        sys.exit(_fail(f"error: the package {package} is missing; install what this command needs: "
                        "pip install -e '.[book]' in a checkout of matlib", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", 130))

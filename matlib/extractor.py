@@ -38,8 +38,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from matlib.data.formats import IMAGE_SUFFIXES
 from matlib.data.images import read_image, rgb_of
-from matlib.data.readers.folders import IMAGE_SUFFIXES
+from matlib.data.readers.folders import pictures_below
 from matlib.data.transforms import normalise_image, resize_image
 from matlib.errors import MatlibError, command_line, program
 from matlib.export import check_target, export_onnx
@@ -345,13 +346,7 @@ def _tensor(array: np.ndarray) -> Tensor:
 def _pictures_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise MatlibError(f"{folder} is not a folder; name one with pictures")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = pictures_below(folder)
     if not found:
         raise MatlibError(f"{folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
     return found

@@ -10,8 +10,9 @@ import dataclasses
 import hashlib
 import json
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: obj
     """
     run = run_folder(run)
     data = load_dataset(dataset, root, **options)
-    data = dataclasses.replace(data, name=title(dataset, options))
+    file = record_name(data, options)
+    data = dataclasses.replace(data, name=title(data.name, options))
 
     def measure(data: ReIDDataset, device: torch.device) -> dict[str, Any]:
         model, config = load_model(run)
@@ -48,7 +50,12 @@ def evaluate_run(run: Path | str, dataset: str, root: Path | str, **options: obj
         logger.info("%s on %s: rank-1 %.1f, rank-3 %.1f, mAP %.1f (%d queries, %d gallery images)", run, data.name,
                     *(100 * metrics[k] for k in ("rank1", "rank3", "mAP")), metrics["queries"], metrics["gallery"])
 
-    return tested_record(run, data, f"record-{'-'.join([dataset, *spelled(options)])}.json", measure, say)
+    return tested_record(run, data, file, measure, say)
+
+
+def record_name(data: ReIDDataset, options: Mapping[str, object], prefix: str = "record") -> str:
+    """The file of the record of a test: the set's name and options, in characters that any disk takes."""
+    return re.sub(r"[^\w .=+-]", "-", "-".join([prefix, data.name, *spelled(options)])) + ".json"
 
 
 def tested_record(run: Path, data: ReIDDataset, name: str,

@@ -46,6 +46,12 @@ def test_version_is_said_alike_everywhere() -> None:
     assert re.search(r"^## (\d\S*)", changes, re.MULTILINE)[1] == matlib.__version__
 
 
+def test_nothing_that_is_tracked_is_ignored() -> None:
+    """What git ignores, the wheel leaves out, too."""
+    ignored = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(ignored, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout == ""
+
+
 def test_no_line_of_code_is_over_120_characters() -> None:
     tracked = subprocess.run(["git", "ls-files", "*.py", "Snakefile"], cwd=REPOSITORY, capture_output=True, text=True,
                              check=True).stdout.split()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from matlib.data.readers.copies import tell_copies
 from matlib.data.readers.counts import count_dataset, difference, published
 from matlib.data.readers.market import DUKEMTMC, MARKET1501, read_dukemtmc, read_market1501
 from matlib.data.readers.msmt17 import ROOTS as MSMT17_ROOTS
@@ -80,7 +81,7 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
     options: readings of a set that are in dispute, each described, with the reason for its default, where the set
         is read: ``query`` and ``shot`` of ``partial_reid``, ``version`` of ``partial_ilids``
         (``matlib.data.readers.pairs``), ``duke`` and ``training`` of ``occluded_duke``, ``validation`` and ``version``
-        of ``msmt17``, ``cameras`` of ``folder`` and ``csv``.
+        of ``msmt17``, ``cameras`` and ``title`` of ``folder`` and ``csv``.
 
     Raises MatlibError, in one sentence that says how to mend it, for an unknown name or option, and for a set
     that is missing, empty, half unpacked or half rendered, or that may not be read. Numbers of images other than the
@@ -95,9 +96,11 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
     others = tuple(r for other, e in _ENTRIES.items() if other != name for r in e.roots)
     try:
         dataset = _ENTRIES[name].read(name, Path(os.path.expanduser(root)), others, **options)
+        if dataset.labels is None and dataset.rendered is None:
+            tell_copies(dataset)
     except OSError as error:
         raise MatlibError(
-            f"{name} cannot be read: {error.filename}: {error.strerror}; mend that, or name another folder"
+            f"{name} cannot be read: {str(error.filename)[:200]}: {error.strerror}; mend that, or name another folder"
         ) from error
     expected = published(name, options)
     differs = expected and difference(name, count_dataset(dataset), expected)

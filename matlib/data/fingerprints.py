@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from matlib.data.samples import ReIDDataset
@@ -55,5 +56,5 @@ def fingerprint(dataset: ReIDDataset) -> str:
 
 
 def image_name(path: Path, root: Path) -> str:
-    """An image's path in the set's folder; its whole path where a CSV file names it elsewhere."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    """An image's path from the set's folder, also where a CSV file names it elsewhere: both may be moved together."""
+    return Path(path.relative_to(root) if path.is_relative_to(root) else os.path.relpath(path, root)).as_posix()

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
+from matlib.data.formats import open_picture
 from matlib.data.samples import Sample
 from matlib.data.transforms import (
     COCO_MIRROR,
@@ -50,7 +51,7 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
     nobody tells.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return rgb_of(image)
     except FileNotFoundError:
         raise MatlibError(

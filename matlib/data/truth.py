@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int16, UInt8
-from PIL import Image
 from torch import Tensor
 
+from matlib.data.formats import open_picture
 from matlib.data.samples import Sample
 from matlib.errors import MatlibError
 
@@ -71,7 +71,7 @@ class Truth:
     def labels(self) -> UInt8[Tensor, "h w"]:
         """The mask as stored: 0 background, 1..13 parts, 64 the person hidden, 128 an occluder elsewhere."""
         try:
-            with Image.open(self._mask_path) as mask:
+            with open_picture(self._mask_path) as mask:
                 labels = torch.from_numpy(np.array(mask.convert("L")))
         except (OSError, SyntaxError, ValueError) as error:
             raise MatlibError(

@@ -16,10 +16,11 @@ from matlib.config import DataConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, joint_source
 from matlib.data.joints import JointSource
 from matlib.evaluation.ranking import RankingMetrics, evaluate_features
+from matlib.evaluation.two_stage import evaluate_pyramids
 from matlib.evaluation.uncertainty import bootstrap
 from matlib.evaluation.visible_parts import evaluate_parts
 from matlib.models import Method
-from matlib.models.descriptions import Description, PartDescriptors, join
+from matlib.models.descriptions import Description, PartDescriptors, Pyramid, join
 
 RANKS = (1, 3, 5, 10)
 
@@ -88,7 +89,7 @@ def rank_model(model: Method, data: ReIDDataset, config: DataConfig, device: tor
     return _RANKINGS[type(query)](query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
 
 
-_RANKINGS = {Tensor: evaluate_features, PartDescriptors: evaluate_parts}
+_RANKINGS = {Tensor: evaluate_features, PartDescriptors: evaluate_parts, Pyramid: evaluate_pyramids}
 
 
 def evaluate_model(model: Method, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"

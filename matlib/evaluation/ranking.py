@@ -165,6 +165,15 @@ def evaluate_features(query_features: Array, gallery_features: Array, query_ids:
     if query.shape[1] != gallery.shape[1]:
         raise MatlibError(f"query features have {query.shape[1]} channels and gallery features {gallery.shape[1]}: "
                           "they are to come from the same model")
+    return score_blocks(feature_blocks(query, gallery, metric), labels, plan(labels, gallery_step(query.shape[1])),
+                        max_rank, average_precision, unmatched)
+
+
+def feature_blocks(query: Tensor, gallery: Tensor, metric: str) -> Callable[[Int64[np.ndarray, " c"]], Block]:
+    """Blocks, for ``score_blocks``, of what ranks as the distances of features do: minus the cosine is one of these.
+
+    Each block takes the place of the one before it in memory.
+    """
     kind = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
     scales = [_scales(side, name, metric, kind) for side, name in ((query, "query"), (gallery, "gallery"))]
     step, space = gallery_step(query.shape[1]), _Space(kind, query.device)
@@ -184,7 +193,7 @@ def evaluate_features(query_features: Array, gallery_features: Array, query_ids:
             return distances
         return block
 
-    return score_blocks(block_of, labels, plan(labels, step), max_rank, average_precision, unmatched)
+    return block_of
 
 
 def score_blocks(block_of: Callable[[Int64[np.ndarray, " c"]], Block], labels: Labels, steps: Iterator[Step],
@@ -249,6 +258,12 @@ def plan(labels: Labels, step: int) -> Iterator[Step]:
     if 4 * size >= _QUERIES:
         return _in_turn(queries, size)
     return _by_identity(labels, queries, step)
+
+
+def whole_rows(queries: int, gallery: int) -> Iterator[Int64[np.ndarray, " c"]]:
+    """All queries, a few at a time, so that their distances to the whole gallery make one block."""
+    size = max(min(_QUERIES, _BLOCK_ELEMENTS // gallery), 1)
+    return (np.arange(start, min(start + size, queries)) for start in range(0, queries, size))
 
 
 def _in_turn(queries: Int64[np.ndarray, " q"], size: int) -> Iterator[Step]:

@@ -2,8 +2,6 @@
 
 import math
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -13,9 +11,9 @@ from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from matlib.errors import MatlibError
+from matlib.state_dicts import read_state_dict
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
-_WRAPPERS = ("state_dict", "model")
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -128,7 +126,7 @@ def _remove_stride(module: nn.Module) -> None:
 def _load(body: nn.Module, name: str, weights: str) -> str:
     if weights == "none":
         return "scratch"
-    state, source = _imagenet(name) if weights == "imagenet" else (_read(Path(weights)), weights)
+    state, source = _imagenet(name) if weights == "imagenet" else (read_state_dict(Path(weights)), weights)
     own = body.state_dict()
     wrong = [k for k in own if not k.endswith("num_batches_tracked")
              and (k not in state or state[k].shape != own[k].shape)]
@@ -141,43 +139,11 @@ def _load(body: nn.Module, name: str, weights: str) -> str:
 def _imagenet(name: str) -> tuple[dict[str, Tensor], str]:
     bundled = BUNDLED_WEIGHTS / f"{name}.pt"
     if bundled.exists():
-        return {k: v.float() if v.is_floating_point() else v for k, v in _read(bundled).items()}, "shipped with matlib"
+        state = read_state_dict(bundled)
+        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, "shipped with matlib"
     try:
         return get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True), "torchvision"
     except (URLError, OSError, RuntimeError) as error:
         raise MatlibError(
             f"the ImageNet weights of {name} could not be downloaded ({error}); give a local file "
             f"(model.weights=/path/{name}.pth) or train from scratch (model.weights=none)") from None
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file, also where a training loop wrapped it or its names. Raises MatlibError."""
-    try:
-        path.open("rb").close()  # torch.load raises OSError for damaged files, too
-    except FileNotFoundError:
-        raise MatlibError(f"there is no file of trunk weights at {path}") from None
-    except OSError as error:
-        raise MatlibError(f"the trunk weights {str(path)[:200]} cannot be read ({error.strerror}); "
-                          "name a file") from None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        if "not an allowed global" not in str(error):
-            raise MatlibError(f"{path} is not a file of trunk weights ({type(error).__name__})") from None
-        raise MatlibError(f"{path} holds Python objects beside tensors, which may run code and are not loaded: "
-                          "where it was made, save model.state_dict() alone") from None
-    except Exception as error:  # torch.load raises whatever its zip reader or unpickler meets
-        raise MatlibError(f"{path} is not a file of trunk weights ({type(error).__name__})") from None
-    return _unwrapped(content, path)
-
-
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, dict) and (inner := [content[k] for k in _WRAPPERS if isinstance(content.get(k), dict)]):
-        content = inner[0]
-    if not isinstance(content, dict):
-        raise MatlibError(f"{path} holds a {type(content).__name__}, not trunk weights; save model.state_dict()")
-    state = {str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
-    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise MatlibError(f"{path} holds values that are not finite numbers in {broken[0]}; take a sound file")
-    return state

@@ -25,6 +25,10 @@ COMMON = frozenset({"model.architecture", "model.trunk", "model.trunk_cut", "mod
                     "model.neck", "model.descriptor", "loss.label_smoothing", "loss.triplet_distance"})
 
 
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+"""Gives images (b, 3, height, width) and identities (b,), batch by batch."""
+
+
 @dataclass(frozen=True)
 class Step:
     """What a method's losses may ask of a training step beside the network's output."""
@@ -115,8 +119,7 @@ class Method(nn.Module):
         """The weighted sum of the terms."""
         return sum(self.weights.get(name, 1.0) * term for name, term in terms.items())
 
-    def begin_epoch(self, epoch: int, epochs: int, images: Callable[[], Iterator[tuple[Tensor, Tensor]]]
-                    ) -> UInt8[Tensor, "n h w"] | None:
+    def begin_epoch(self, epoch: int, epochs: int, images: Batches) -> UInt8[Tensor, "n h w"] | None:
         """Called before each epoch, counted from 0, in training mode.
 
         Args:

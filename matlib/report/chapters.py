@@ -64,6 +64,11 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
     return Network(model if trained else untrained, untrained, config, trained)
 
 
+def networks_at_hand(runs: Sequence[str]) -> list[Network]:
+    """The networks of those runs that have a checkpoint."""
+    return [load_network(run, needs="parts") for run in runs if (Path(run) / CHECKPOINT).exists()]
+
+
 def training_truth(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> tuple[Tensor, ...]:
     """What the network is given in training beside these images of a set: nothing, or joints from outside."""
     config = network.config

@@ -1,5 +1,6 @@
 """Table 3, retrained: every method under one roof, on the twins of the paper's six columns."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -65,6 +66,22 @@ def retrained(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     if len(result):
         result.columns = pd.MultiIndex.from_tuples(result.columns)
     return result
+
+
+def own_methods(frame: pd.DataFrame) -> list[Row]:
+    """A row for each method of one's own that has a record."""
+    unknown = (math.nan,) * 4
+    return [Row(name, name.rpartition(":")[2], unknown) for name in sorted(set(frame["name"])) if ":" in name]
+
+
+def beside(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of any schedule side by side: one line for each row and length of training."""
+    lines = {}
+    for row in rows:
+        for epochs, runs in frame[frame["name"] == row.name].groupby("epochs"):
+            lines[f"{row.label}, {epochs} epochs"] = {
+                _TITLES[metric]: spread(runs[metric]).replace(" ", "") for metric in ("rank1", "mAP")} | {"n": len(runs)}
+    return pd.DataFrame.from_dict(lines, orient="index")
 
 
 def not_run(rows: Iterable[Row], frame: pd.DataFrame) -> list[str]:

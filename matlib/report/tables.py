@@ -42,7 +42,7 @@ def own_tests(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",
-            "tested_data", "parameters", "cpu_per_epoch", "seconds_per_query",
+            "tested_data", "parameters", "parts_in_use", "cpu_per_epoch", "seconds_per_query",
             *METRICS, "rank3", "mINP", "queries", "gallery", "minutes", "hardware", "processes", "commit", "date",
             "torch", "path", "intervals", "per_query")
 
@@ -69,7 +69,7 @@ def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
                "epochs": config["train"]["epochs"], "seed": config["seed"],
                "trained_on": data["name"], "fingerprint": data["fingerprint"], "images": data.get("images"),
                "tested_on": name, "tested_data": record.get("tested", data)["fingerprint"],
-               "parameters": record.get("parameters"),
+               "parameters": record.get("parameters"), "parts_in_use": _parts_in_use(record),
                "cpu_per_epoch": record["seconds"].get("cpu", np.nan) / config["train"]["epochs"],
                "seconds_per_query": metrics["seconds"] / metrics["queries"] if "seconds" in metrics else None,
                **percent, "queries": metrics["queries"], "gallery": metrics["gallery"],
@@ -77,6 +77,12 @@ def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
                "processes": run["processes"], "commit": run["commit"], "date": run["date"], "torch": run["torch"],
                "path": record["path"],
                "intervals": metrics.get("intervals", {}), "per_query": metrics.get("per_query", {})}
+
+
+def _parts_in_use(record: dict[str, Any]) -> float:
+    """Of the K parts, those that win a cell of the training's last batch, in percent; NaN for a model without parts."""
+    last = (record.get("history") or [{}])[-1]
+    return 100 * last.get("diagnostics", {}).get("parts_in_use", np.nan)
 
 
 def spread(values: Iterable[float]) -> str:
@@ -165,6 +171,14 @@ def _widened(interval: Interval, variance: float) -> Interval:
     """In points, with the chance of another training added."""
     value, error = 100 * interval.value, float(np.hypot(100 * interval.standard_error, variance ** 0.5))
     return Interval(value, value - _NORMAL * error, value + _NORMAL * error, error)
+
+
+def told_apart(rows: Iterable[Row], frame: pd.DataFrame, metric: str = "mAP", against: str = "full") -> str:
+    """Labels of the rows that differ from another beyond chance, as a list in words."""
+    between, reference = training_deviation(frame, METRICS), frame[frame["name"] == against]
+    pairs = {row.label: paired_difference(frame[frame["name"] == row.name], reference, between)
+             for row in rows if row.name != against}
+    return ", ".join(label for label, pair in pairs.items() if pair and (pair[metric].low > 0 or pair[metric].high < 0))
 
 
 def interval_note(between: pd.Series) -> str:

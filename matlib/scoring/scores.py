@@ -46,7 +46,7 @@ from matlib.scoring.strata import (
     turn_names,
     turns,
 )
-from matlib.testing import tested_record
+from matlib.testing import record_name, tested_record
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,8 @@ def score_run(run: Path | str, dataset: str, root: Path | str) -> dict[str, Any]
         for name, score in record["scores"].items():
             logger.info("%s on %s, %s: %s", run, dataset, name, _sentence(score))
 
-    return tested_record(run, load_dataset(dataset, root), f"record-scores-{dataset}.json", measure, say)
+    data = load_dataset(dataset, root)
+    return tested_record(run, data, record_name(data, {}, "record-scores"), measure, say)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Builders of small data sets that lie on disk as the real ones do."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 
-def write_image(path: Path, size=(12, 24), color=(90, 120, 30)) -> Path:
-    """A picture of one colour; size is (width, height)."""
+def write_image(path: Path, size=(12, 24), color=None) -> Path:
+    """A picture of one colour, or else of its own, after its name and its folder's; size is (width, height)."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    color = color or tuple(hashlib.md5("/".join(path.parts[-2:]).encode("utf-8", "surrogateescape")).digest()[:3])
     Image.new("RGB", size, color).save(path)
     return path
 

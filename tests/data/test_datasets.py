@@ -673,3 +673,13 @@ def test_the_command_line_looks_at_a_set(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("sys.argv", ["matlib.data", "partial_reid", "--set", "query"])
     with pytest.raises(MatlibError, match="--set takes NAME=VALUE"):
         command.main()
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_places_that_cannot_be_are_one_short_sentence(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    for place in ("file/below", "file/below/and/deeper", "n" * 5000, "caf\udce9"):
+        with pytest.raises(MatlibError) as error:
+            load_dataset(name, tmp_path / place)
+        said = str(error.value)
+        assert "\n" not in said and len(said) < 900 and "does not exist; make it" not in said or place == "caf\udce9"

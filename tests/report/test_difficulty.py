@@ -1,6 +1,7 @@
 """The ladder takes the records of these very images, says what is missing, and sweeps its knob."""
 
 import dataclasses
+import json
 
 import pandas as pd
 import pytest
@@ -106,7 +107,26 @@ def test_other_cameras_make_another_set(tmp_path):
     assert difficulty.rungs_by_spread(frame[frame.spread == 1], "s").empty
 
 
-def test_a_damaged_file_of_rungs_is_named(tmp_path):
-    (tmp_path / "rungs-x.json").write_text("{}")
-    with pytest.raises(MatlibError, match="rungs-x.json is not a file of rungs"):
+@pytest.mark.parametrize("change", [
+    {"data": None}, {"data": {}}, {"data": {"name": "s", "fingerprint": "f", "preset": "small"}},
+    {"data": {"name": [], "fingerprint": "f", "preset": "small", "camera_spread": 1.0}},
+    {"data": {"name": "s", "fingerprint": "f", "preset": "small", "camera_spread": "wide"}},
+    {"rungs": None}, {"rungs": []}, {"rungs": {"chance": {"mAP": 1.0}}}, {"rungs": {"chance": 5}},
+    {"rungs": {"chance": {"rank1": "<b>", "mAP": 1.0}}}])
+def test_a_damaged_file_of_rungs_is_named(tmp_path, change):
+    rungs_file(tmp_path, 1.0)
+    path = tmp_path / "rungs-s.json"
+    assert len(difficulty.rungs_by_set([tmp_path])) == 1
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(MatlibError, match="rungs-s.json is not a file of rungs"):
+        difficulty.rungs_by_set([tmp_path])
+
+
+@pytest.mark.parametrize("metrics", [{"other": {"rank1": 0.4, "mAP": 0.3}}, {"s": {"mAP": 0.3}}])
+def test_a_rungs_record_without_its_set_is_named(tmp_path, metrics):
+    rungs_file(tmp_path, 1.0)
+    path = write_record(tmp_path / "run", {
+        "config": row_config("baseline", "smoke").to_dict(), "data": {"name": "s", "fingerprint": "small1.0"},
+        "metrics": metrics, "seconds": {}})
+    with pytest.raises(MatlibError, match=f"{path} is not a run's record: it has no rank1 and mAP on s"):
         difficulty.rungs_by_set([tmp_path])

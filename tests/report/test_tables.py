@@ -122,7 +122,9 @@ def test_a_damaged_record_is_told(tmp_path, damaged):
     ("config.name", None), ("config.name", 5), ("data.fingerprint", None), ("data", []), ("run.hardware", 3),
     ("run.schema", 99), ("metrics.d.rank1", float("nan")), ("metrics.d.mAP", float("inf")), ("metrics.d.rank5", -5),
     ("metrics.d.rank10", "0.5"), ("metrics.d.queries", 1.5), ("metrics.d.rank3", None), ("metrics.d", 3),
-    ("run.date", None), ("seconds.training", -1), ("config.profile", None)])
+    ("run.date", None), ("seconds.training", -1), ("config.profile", None), ("data", None), ("data.name", None),
+    ("tested", {"name": "d"}), ("tested", []), ("history", [1]), ("history", [{"epoch": 2}]),
+    ("history", [{"epoch": 1, "losses": {"total": "<b>"}}]), ("history", [{"epoch": 1, "diagnostics": None}])])
 def test_a_record_with_a_wrong_field_is_told_with_its_path(tmp_path, field, value):
     record(tmp_path)
     path = next(tmp_path.rglob("record.json"))
@@ -276,6 +278,18 @@ def test_scores_without_keypoints_have_no_motion_and_records_without_scores_no_l
     scores(tmp_path, motion=False)
     table = tables.score_table(TABLE_1, tables.load_scores([tmp_path]))
     assert (table["flow error"] == tables.NOT_RUN).all()
+
+
+@pytest.mark.parametrize("damaged", [
+    {"untrained": {}}, {"trained": {}}, {"trained": []}, {"trained": {"yardsticks": 5}},
+    {"trained": {"yardsticks": {}, "motion": {}}}, {"trained": {"yardsticks": {}, "keypoints": {"error": "5"}}},
+    {"trained": {"yardsticks": {}, "keypoints": 5}}])
+def test_damaged_scores_are_told_with_their_file(tmp_path, damaged):
+    scores(tmp_path)
+    path = next(tmp_path.rglob("record-scores-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"scores": damaged}))
+    with pytest.raises(MatlibError, match=f"{path} is not a run's record: "):
+        tables.load_scores([tmp_path])
 
 
 def test_trials_are_named_by_what_they_change_in_their_start(tmp_path):

@@ -34,8 +34,8 @@ def test_a_truncated_file_is_told_with_a_mend(content, tmp_path, share):
 
 @pytest.mark.parametrize("change", [
     {"config": None}, {"config": []}, {"identities": "3"}, {"identities": 3.0}, {"identities": -1},
-    {"identities": True}, {"fingerprint": None}, {"fingerprint": 5}, {"identities": 10**12}, {"model": None},
-    {"model": {"a": 1}},
+    {"identities": True}, {"fingerprint": None}, {"fingerprint": 5}, {"identities": 10**12},
+    {"model": None}, {"model": {"a": 1}},
     {"model": {"a": torch.tensor([1.0, torch.nan])}},
     {"model": {"a": torch.tensor([torch.inf])}}])
 def test_wrong_types_and_weights_that_are_no_numbers_are_told(content, tmp_path, change):

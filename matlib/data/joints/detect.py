@@ -28,6 +28,7 @@ from matlib.data.joints.joint_cache import Detections, cache_path, read_cache
 from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.errors import MatlibError, command_line, program
+from matlib.state_dicts import read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +44,19 @@ SAVE_EVERY = 200
 
 
 def load_detector(weights: Path | None = None) -> nn.Module:
-    """Keypoint R-CNN with the weights in a file, or else torchvision's.
+    """Keypoint R-CNN with the weights in a file, as ``read_state_dict`` reads it, or else torchvision's.
 
     Raises MatlibError where the weights cannot be downloaded or are not this network's.
     """
     published = KeypointRCNN_ResNet50_FPN_Weights.DEFAULT
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True) if weights else published.get_state_dict(
-            progress=False, check_hash=True)
-    except FileNotFoundError:
-        raise MatlibError(f"there is no file of weights at {weights}") from None
-    except (URLError, OSError, RuntimeError) as error:
-        if weights is None:
+    if weights is not None:
+        state = read_state_dict(weights, "weights")
+    else:
+        try:
+            state = published.get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
             raise MatlibError(f"the weights of {DETECTOR} could not be downloaded ({error}): fetch {published.url} "
                               "where there is a network, and name the file with --weights") from None
-        raise MatlibError(f"{weights} is not a file of weights ({type(error).__name__})") from None
-    except Exception as error:  # torch.load raises whatever its zip reader or unpickler meets
-        raise MatlibError(f"{weights} is not a file of weights ({type(error).__name__})") from None
     low, high = SIDES
     detector = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None, min_size=low, max_size=high)
     try:

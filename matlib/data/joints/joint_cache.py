@@ -7,15 +7,16 @@ It may come from any detector; ``python -m matlib.data.joints.detect`` writes it
      "images": {"query/0001_c1_f0000001.jpg": [[31.5, 12.0, 7.1], ... 17 joints in COCO's order ...],
                 "query/0001_c2_f0000044.jpg": null}}
 
-Images are named by their path in the set's folder. A joint is x and y in pixels of the image, (0.5, 0.5) being the
-centre of the first pixel, and the detector's score; from the threshold on it counts as detected. ``null`` is an image
-in which nobody was found.
+Images are named by their path from the set's folder; whole paths are read as well. A joint is x and y in
+pixels of the image, (0.5, 0.5) being the centre of the first pixel, and the detector's score; from the threshold on it
+counts as detected. ``null`` is an image in which nobody was found.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def cache_path(dataset: ReIDDataset) -> Path:
 
 def detection_command(dataset: ReIDDataset) -> str:
     """What writes the file."""
-    root = "YOUR.csv" if dataset.name == "csv" else dataset.root
-    return f"python -m matlib.data.joints.detect --dataset {dataset.name} --root {root}"
+    kind = dataset.name.partition(":")[0]  # of one's own sets, as csv:mine
+    root = "YOUR.csv" if kind == "csv" else dataset.root
+    return f"python -m matlib.data.joints.detect --dataset {kind} --root {root}"
 
 
 def read_cache(dataset: ReIDDataset) -> Detections:
@@ -81,6 +83,7 @@ def read_cache(dataset: ReIDDataset) -> Detections:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         detections = Detections(dataset, str(content["detector"]), float(content["threshold"]), dict(content["images"]))
+        detections.images = {_name(name, dataset): joints for name, joints in detections.images.items()}
         for name, joints in detections.images.items():
             if joints is not None and not _whole(joints):
                 raise ValueError(f"{name} has not 17 joints of 3 numbers")
@@ -90,6 +93,10 @@ def read_cache(dataset: ReIDDataset) -> Detections:
                           "detector's results as matlib/data/joints/joint_cache.py says") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MatlibError(f"{path} is damaged ({error}); delete it and run `{detection_command(dataset)}`") from None
+
+
+def _name(name: str, dataset: ReIDDataset) -> str:
+    return image_name(Path(name), dataset.root.absolute()) if os.path.isabs(name) else name
 
 
 def _whole(joints: list[list[float | int]]) -> bool:

@@ -14,36 +14,24 @@ import os
 import secrets
 import shutil
 import stat
-import struct
-import tarfile
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
+from matlib.data.readers.tars import Stream, TooLargeError, members
+from matlib.data.readers.zips import open_member
 from matlib.errors import MatlibError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _BLOCK = 1 << 20
-_LARGEST_READ = 16 << 20
 _STALE_SECONDS = 24 * 3600
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    struct.error,
-    UnicodeError,
-    NotImplementedError,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +59,7 @@ class _Member(NamedTuple):
     """``"file"``, ``"folder"``, or what it is instead."""
     size: int
     """Unpacked bytes, as the header says."""
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], AbstractContextManager]
 
 
 def is_archive(path: Path) -> bool:
@@ -125,11 +113,14 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
     except MatlibError:
         shutil.rmtree(growing, ignore_errors=True)
         raise
-    except _DAMAGE as error:
+    except TooLargeError:
         shutil.rmtree(growing, ignore_errors=True)
-        raise MatlibError(f"{archive} is damaged or not a whole archive ({error}): fetch it again") from error
-    except OSError as error:
+        raise MatlibError(_too_large(archive)) from None
+    except Exception as error:  # what decoders raise on damaged archives is of many kinds
         shutil.rmtree(growing, ignore_errors=True)
+        if not isinstance(error, OSError) or error.errno is None:  # an errno is the disk's, or the system's
+            why = str(error)[:200] or type(error).__name__
+            raise MatlibError(f"{archive} is damaged or not a whole archive ({why}): fetch it again") from error
         if target.is_dir():  # another process was faster, and took the folder away
             return target
         raise MatlibError(
@@ -137,7 +128,8 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> Path:
             " a folder that can be written in the environment variable MATLIB_CACHE"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file, or a name too long: told above
+            part.unlink(missing_ok=True)
     shutil.rmtree(growing, ignore_errors=True)
     return target
 
@@ -208,25 +200,23 @@ def _opened(archive: Path, limit: int) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(archive, opened)
     elif archive.suffix.lower() == ".tar":
-        with tarfile.open(archive, "r:") as opened:
-            yield _tar_members(opened)
+        with archive.open("rb") as stream:
+            yield _tar_members(stream, limit)
     else:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, archive, limit), mode="r:") as opened:
-            yield _tar_members(opened)
+        with gzip.open(archive) as stream:
+            yield _tar_members(_Bounded(stream, archive, limit), limit)
 
 
 class _Bounded:
-    """A decompressed stream that refuses to be read much further than a data set reaches.
-
-    A tar's header can ask for gigabytes (a file's name may be of any length), and a gzip gives them for kilobytes.
-    """
+    """A decompressed stream that refuses to be read much further than a data set reaches: a gzip gives gigabytes for
+    kilobytes."""
 
     def __init__(self, stream: gzip.GzipFile, archive: Path, limit: int) -> None:
         self._stream, self._archive = stream, archive
         self._end = 2 * limit  # headers and padding; the contents themselves are counted where they are written
 
     def read(self, size: int) -> bytes:
-        if size > _LARGEST_READ or self._stream.tell() > self._end:
+        if self._stream.tell() > self._end:
             raise MatlibError(_too_large(self._archive))
         return self._stream.read(size)
 
@@ -234,9 +224,6 @@ class _Bounded:
         if position > self._end:
             raise MatlibError(_too_large(self._archive))
         return self._stream.seek(position)
-
-    def tell(self) -> int:
-        return self._stream.tell()
 
 
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
@@ -248,22 +235,12 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
         )
         if info.is_dir() and kind == "file":
             kind = "folder"
-        yield _Member(info.filename, kind, info.file_size, lambda info=info: opened.open(info))
+        yield _Member(info.filename, kind, info.file_size, lambda info=info: open_member(opened, info))
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
-    for info in opened:
-        if info.isfile():
-            kind = "file"
-        elif info.isdir():
-            kind = "folder"
-        else:
-            kind = "a link" if info.issym() or info.islnk() else "a special file"
-        yield _Member(info.name, kind, info.size, lambda info=info: opened.extractfile(info))
-    # tarfile takes a broken header for the end; the real end is a block of zeros
-    opened.fileobj.seek(opened.offset)
-    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("it ends in the middle")
+def _tar_members(stream: Stream, limit: int) -> Iterator[_Member]:
+    for member in members(stream, limit):
+        yield _Member(member.name, member.kind, member.size, lambda member=member: nullcontext(member))
 
 
 def _install(content: Path, target: Path) -> None:

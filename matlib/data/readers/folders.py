@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matlib.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from matlib.data.readers.archives import ARCHIVE_SUFFIXES, is_archive, stem, unpacked
 from matlib.errors import MatlibError
-
-# The lossless ones first: where a picture is there in two formats, the earlier one is read.
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg")
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +50,9 @@ def locate(layout: Layout, root: Path, other_roots: Iterable[str] = ()) -> tuple
     Raises MissingDatasetError, in one sentence that says what was looked for, what was found and where it
     belongs.
     """
+    in_the_way = next((place for place in root.absolute().parents if place.is_file()), None)
+    if in_the_way is not None:
+        raise MissingDatasetError(f"the data folder {root} would lie below the file {in_the_way}; name another folder")
     if not root.exists():
         raise MissingDatasetError(
             f"the data folder {root} does not exist; make it and put {layout.title} into"
@@ -79,19 +80,94 @@ def locate(layout: Layout, root: Path, other_roots: Iterable[str] = ()) -> tuple
     raise MissingDatasetError(_why_not(layout, root, candidates, matches))
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files directly in a folder, sorted by name, without hidden files and those of other kinds."""
-    images, lost = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                if entry.is_file():
-                    images.append(entry.name)
-                elif entry.is_symlink() and not entry.is_dir():
-                    lost.append(entry.name)
-    if lost:
-        logger.warning("%s: left out %d links that lead nowhere, such as %s", folder, len(lost), min(lost))
-    return [folder / name for name in sorted(images)]
+class Pictures:
+    """What lies in a folder, as far as it is named like a picture; hidden files are left alone.
+
+    Attributes
+    ----------
+    read: the names of the pictures that are read, sorted; lost: of links that lead nowhere; others: of pictures in
+    formats that are not read; folders: of sub-folders, linked ones too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.read: list[str] = []
+        self.lost: list[str] = []
+        self.others: list[str] = []
+        self.folders: list[str] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                kind = self._kind(entry)
+                if kind is not None:
+                    kind.append(entry.name)
+        self.read.sort()
+
+    def _kind(self, entry: os.DirEntry[str]) -> list[str] | None:
+        if entry.name.startswith("."):
+            return None
+        if entry.is_dir():
+            return self.folders
+        suffix = Path(entry.name).suffix.lower()
+        if suffix in OTHER_PICTURES and entry.is_file():
+            return self.others
+        if suffix not in IMAGE_SUFFIXES:
+            return None
+        return self.read if entry.is_file() else self.lost if entry.is_symlink() else None
+
+
+def list_images(folder: Path, below: Iterable[Path] = ()) -> list[Path]:
+    """The pictures directly in a folder, and then in its sub-folders ``below``, sorted by name in each.
+
+    One warning each tells the pictures that are passed over: links that lead nowhere, formats that are not read, and
+    what lies deeper, or in other sub-folders.
+    """
+    places = [folder, *below]
+    found = {place: Pictures(place) for place in places}
+    _tell_unread(folder, found)
+    unread = [place / name for place in places for name in found[place].folders if place / name not in found]
+    deeper = _walk(unread, places)
+    _tell(folder, [place / name for place in deeper for name in deeper[place].read], "pictures in deeper folders",
+          "move them up to where they are looked for")
+    return [place / name for place in places for name in found[place].read]
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures in a folder and everywhere below it, sorted; linked folders are followed, each folder once.
+
+    One warning each tells links that lead nowhere, and pictures in formats that are not read.
+    """
+    found = _walk([folder])
+    _tell_unread(folder, found)
+    return sorted(place / name for place in found for name in found[place].read)
+
+
+def _walk(folders: Iterable[Path], seen: Iterable[Path] = ()) -> dict[Path, Pictures]:
+    """All folders from these on downwards, without those that were ``seen``, by whichever way they are met."""
+    found, left = {}, sorted(folders, reverse=True)
+    visited = {_identity(folder) for folder in seen}
+    while left:
+        place = left.pop()
+        if _identity(place) not in visited:
+            visited.add(_identity(place))
+            found[place] = Pictures(place)
+            left += [place / name for name in sorted(found[place].folders, reverse=True)]
+    return found
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _tell_unread(folder: Path, found: dict[Path, Pictures]) -> None:
+    _tell(folder, [place / name for place in found for name in found[place].lost], "links that lead nowhere")
+    _tell(folder, [place / name for place in found for name in found[place].others], "pictures in other formats",
+          f"those that are read are {', '.join(IMAGE_SUFFIXES)}, so convert them")
+
+
+def _tell(folder: Path, left_out: Sequence[Path], what: str, mend: str = "") -> None:
+    if left_out:
+        example = min(left_out).relative_to(folder).as_posix()
+        logger.warning("%s: left out %d %s, such as %s%s", folder, len(left_out), what, example, mend and f"; {mend}")
 
 
 def list_pictures(folder: Path, *, numbered: bool = False) -> list[Path]:
@@ -101,10 +177,8 @@ def list_pictures(folder: Path, *, numbered: bool = False) -> list[Path]:
     left out, and told in a warning; the lossless one stays. With ``numbered``, the images in the sub-folders whose
     names are numbers follow, in the order of the names.
     """
-    images = list_images(folder)
-    if numbered:
-        below = [path for path in sorted(folder.iterdir()) if path.name.isdecimal() and path.is_dir()]
-        images += [image for path in below for image in list_images(path)]
+    below = [folder / name for name in sorted(Pictures(folder).folders) if name.isdecimal()] if numbered else []
+    images = list_images(folder, below)
     first: dict[Path, Path] = {}
     for image in sorted(images, key=lambda path: IMAGE_SUFFIXES.index(path.suffix.lower())):
         first.setdefault(image.with_suffix(""), image)

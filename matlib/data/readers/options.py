@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from matlib.config import read_value
 from matlib.errors import MatlibError
 
-PLACES = ("duke",)
-"""Options that say where images lie, not which ones are meant."""
+UNSPOKEN = ("duke", "title")
+"""Options that say where images lie, not which ones are meant, or what a set's name says already."""
 
 
 def parse_options(settings: Iterable[str]) -> dict[str, object]:
@@ -24,9 +24,9 @@ def parse_options(settings: Iterable[str]) -> dict[str, object]:
 
 
 def spelled(options: Mapping[str, object]) -> list[str]:
-    """The options as a command line has them, sorted, without those that are places."""
+    """The options as a command line has them, sorted, without those that no name repeats."""
     words = {name: value if isinstance(value, str) else json.dumps(value) for name, value in options.items()}
-    return [f"{name}={words[name]}" for name in sorted(words) if name not in PLACES]
+    return [f"{name}={words[name]}" for name in sorted(words) if name not in UNSPOKEN]
 
 
 def title(name: str, options: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ import logging
 import re
 from pathlib import Path
 
-from matlib.data.readers.folders import Layout, MissingDatasetError, list_pictures, locate
+from matlib.data.readers.folders import Layout, MissingDatasetError, Pictures, list_pictures, locate
 from matlib.data.readers.options import one_of
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.errors import MatlibError
@@ -196,4 +196,4 @@ def _single_shot(dataset: ReIDDataset, shot: int) -> ReIDDataset:
 
 def _ilids_version(folder: Path) -> str:
     """``dsr`` where all names are a plain number, ``fpr`` otherwise."""
-    return "dsr" if all(path.stem.isdecimal() for path in list_pictures(folder)) else "fpr"
+    return "dsr" if all(Path(name).stem.isdecimal() for name in Pictures(folder).read) else "fpr"

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matlib.data.fingerprints import REFERENCES
-from matlib.data.readers.folders import IMAGE_SUFFIXES, MissingDatasetError
+from matlib.data.formats import IMAGE_SUFFIXES
+from matlib.data.readers.folders import MissingDatasetError
 from matlib.data.samples import ReIDDataset
 
 TRAINED_ON = "annyville-holistic"

@@ -1,12 +1,15 @@
 """Curves and comparisons of runs, from their records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from matlib.ablations import Row
+from matlib.report.tables import METRICS
 
 from matlib.report.figures.style import as_text
 
@@ -68,6 +71,29 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
     sns.pointplot(frame, x=metric, y="name", order=order, ax=ax, linestyle="none", marker="|", markersize=16,
                   color=sns.color_palette("deep")[3], errorbar=None)
     ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
+    return figure
+
+
+def by_parts(frame: pd.DataFrame, rows: Sequence[Row], metrics: Mapping[str, str]) -> Figure:
+    """Table 2 as lines over K: left the paper's, right ours, a point a run, a row of panels a metric.
+
+    The band is as high as the paper's lines reach, around our mean: what it calls an effect, beside our seeds.
+    """
+    figure, grid = plt.subplots(len(metrics), 2, figsize=(7.5, 2.5 * len(metrics)), squeeze=False, sharex=True)
+    parts = {row.name: row.changes.get("model.parts", 10) for row in rows}
+    ours = frame[frame["name"].isin(parts)].assign(parts=lambda runs: runs["name"].map(parts))
+    deep = sns.color_palette("deep")
+    for (left, right), (metric, title) in zip(grid, metrics.items()):
+        paper = [row.paper[list(METRICS).index(metric)] for row in rows]
+        left.plot(list(parts.values()), paper, marker="D", fillstyle="none", color=deep[3])
+        sns.lineplot(ours, x="parts", y=metric, ax=right, errorbar="sd", err_style="bars", marker="", color=deep[0])
+        sns.scatterplot(ours, x="parts", y=metric, ax=right, s=14, alpha=0.7, color=deep[0])
+        middle, half = ours[metric].mean(), (max(paper) - min(paper)) / 2
+        right.axhspan(middle - half, middle + half, color=deep[3], alpha=0.15, linewidth=0)
+        left.set(ylabel=f"{title}, %", xticks=list(parts.values()), xlabel="K")
+        right.set(ylabel="", xlabel="K")
+    grid[0][0].set_title("the paper, Occluded-Duke", fontsize=10)
+    grid[0][1].set_title("measured here", fontsize=10)
     return figure
 
 

@@ -51,6 +51,21 @@ def figure1(model: nn.Module, config: DataConfig, rows: Sequence[tuple[str, Sequ
 
 
 @torch.no_grad()
+def parts_by_k(networks: Sequence[tuple[str, nn.Module, DataConfig]], samples: Sequence[Sample]) -> Figure:
+    """The part maps of several networks over the same images: a row a network, under its label."""
+    figure, grid = plt.subplots(len(networks), len(samples), figsize=(1.1 * len(samples), 2.2 * len(networks)),
+                                squeeze=False)
+    for axes, (label, model, config) in zip(grid, networks):
+        images, shown = load_images(samples, config)
+        output, size = model.eval()(images), (config.height, config.width)
+        for i, ax in enumerate(axes):
+            show_image(ax, shown[i], "")
+            ax.imshow(part_picture(output.part_maps[i], size, scale_of(model, output)) * (1, 1, 1, 0.55))
+        label_row(axes[0], label)
+    return figure
+
+
+@torch.no_grad()
 def figure3(model: nn.Module, config: DataConfig, people: Sequence[Sequence[Sample]]) -> Figure:
     """Figure 3: a person a row in several poses, its parts laid over each; beside, where known, the true ones."""
     samples = [sample for person in people for sample in person]

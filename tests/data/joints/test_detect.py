@@ -123,6 +123,28 @@ def test_the_detector_is_torchvisions_own_with_its_weights(tmp_path, monkeypatch
         assert all(torch.equal(ours.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
 
 
+@pytest.mark.parametrize("wrap", [
+    lambda state: {f"module.{name}": value for name, value in state.items()}, lambda state: {"state_dict": state},
+    lambda state: {"model": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}])
+def test_weights_of_a_training_loop_are_read(tmp_path, wrap):
+    state = published_like()
+    torch.save(wrap(state), tmp_path / "weights.pth")
+    loaded = detect.load_detector(tmp_path / "weights.pth").state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_weights_that_would_run_code_or_are_not_finite_are_told(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    torch.save({"state_dict": published_like() | {"a": torch.tensor([float("nan")])}}, tmp_path / "nan.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name, sentence in (("module.pth", "Python objects .* save model.state_dict"), ("nan.pth", "not finite .* in a"),
+                           ("list.pth", "holds a list, not weights"), ("list.pth/below", "cannot be read"),
+                           ("n" * 5000, "cannot be read .File name too long")):
+        with pytest.raises(MatlibError, match=sentence) as error:
+            detect.load_detector(tmp_path / name)
+        assert len(str(error.value)) < 600
+
+
 def test_torchvisions_detector_gives_what_is_read(monkeypatch):
     """The network itself, with random weights, on one image: nobody is found, or joints inside the image."""
     torch.manual_seed(0)

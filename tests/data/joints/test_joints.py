@@ -1,10 +1,11 @@
 """Joints from outside: a detector's errors have the said amounts, and a file of detections is read and moved."""
 
 import json
+import shutil
 
 import pytest
 import torch
-from builders import write_annyville
+from builders import write_annyville, write_image
 
 from matlib.data import Augmentation, ImageDataset, Truth, joint_source, load_dataset
 from matlib.data.joints.sources import COCO_DEVIATIONS, OBJECT_SCALE, DetectorErrors
@@ -130,3 +131,32 @@ def test_photographs_have_no_truth(dataset):
 def test_the_file_is_plain_json(dataset):
     detections(dataset).write()
     assert json.loads(cache_path(dataset).read_text())["threshold"] == 0.5
+
+
+def own(place, listed):
+    """A CSV file that names a query in its own folder and a gallery image beside it, and the pictures."""
+    write_image(place / "set" / "q.jpg")
+    write_image(place / "beside" / "g.jpg")
+    (place / "set" / "list.csv").write_text(f"path,identity,camera,split\nq.jpg,1,1,query\n{listed},1,2,gallery\n")
+    return load_dataset("csv", place / "set" / "list.csv")
+
+
+@pytest.mark.parametrize("listed", ["../beside/g.jpg", "{}/beside/g.jpg"])
+def test_a_file_of_detections_moves_with_its_set(tmp_path, listed, monkeypatch):
+    one = own(tmp_path / "one", listed.format(tmp_path / "one"))
+    Detections(one, "a detector", 0.5, {"q.jpg": None, "../beside/g.jpg": [[1, 2, 3]] * 17}).write()
+    assert str(tmp_path) not in cache_path(one).read_text()
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    two = own(tmp_path / "two", listed.format(tmp_path / "two"))
+    assert joint_source("cache", two).joints(two.gallery[0])[0].tolist() == [1, 2, 2]
+    monkeypatch.chdir(tmp_path / "two")  # the same by a relative path
+    here = load_dataset("csv", "set/list.csv")
+    assert joint_source("cache", here).joints(here.gallery[0])[0].tolist() == [1, 2, 2]
+
+
+def test_whole_paths_of_earlier_files_are_found(tmp_path):
+    dataset = own(tmp_path, f"{tmp_path}/beside/g.jpg")
+    cache_path(dataset).write_text(json.dumps({"detector": "mine", "threshold": 0.5, "images": {
+        str(tmp_path / "set" / "q.jpg"): None, str(tmp_path / "beside" / "g.jpg"): [[1, 2, 3]] * 17}}))
+    found = read_cache(dataset)
+    assert found.joints(dataset.gallery[0])[0].tolist() == [1, 2, 2] and not found.joints(dataset.query[0]).any()

@@ -2,11 +2,15 @@
 
 import gzip
 import io
+import lzma
 import os
+import random
+import shutil
 import signal
 import stat
 import tarfile
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -340,3 +344,64 @@ def test_a_half_unpacked_folder_beside_the_archive(tmp_path):
         MatlibError, match="not complete.*delete .*Partial-REID_Dataset and it is unpacked again"
     ):
         load_dataset("partial_reid", tmp_path)
+
+
+def packed(path, method, content=bytes(range(256)) * 400):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("set/fine.txt", "fine")
+        archive.writestr("set/x", content)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_members_of_every_method_are_unpacked_or_damaged(tmp_path, method):
+    content = random.Random(0).randbytes(50_000) * 3
+    archive = packed(tmp_path / "a.zip", method, content)
+    assert (unpack(archive, tmp_path / "out") / "x").read_bytes() == content
+    shutil.rmtree(tmp_path / "out")
+    whole = archive.read_bytes()
+    start = whole.index(b"set/x") + len("set/x")
+    for place in (start, start + 2, start + 6, start + 11, start + 3000, start + 40_000):
+        turned = bytes(255 - byte for byte in whole[place : place + 40])
+        archive.write_bytes(whole[:place] + turned + whole[place + 40 :])
+        with pytest.raises(MatlibError, match="a.zip is damaged or not a whole archive .*: fetch it again"):
+            unpack(archive, tmp_path / "out")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_bombs_of_every_method_cost_little_memory(tmp_path, method):
+    archive = packed(tmp_path / "a.zip", method, bytes(300 << 20))
+    assert archive.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(MatlibError, match="far larger"):
+        unpack(archive, tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 << 20
+
+
+def test_whatever_a_decoder_raises_is_damage_and_the_disk_s_errors_are_not(tmp_path, monkeypatch):
+    archive = write_zip(tmp_path / "a.zip", [("set/x", "one")])
+    for raised, sentence in ((lzma.LZMAError("corrupt"), "is damaged .*corrupt"),
+                             (OSError("Invalid data"), "is damaged"),
+                             (IndexError(), "is damaged .*IndexError"), (MemoryError(), "is damaged .*MemoryError"),
+                             (OSError(5, "Input/output error"), "cannot be unpacked .*Input/output error")):
+        def refuse(*_):
+            raise raised
+
+        monkeypatch.setattr(archives, "_copy", refuse)
+        with pytest.raises(MatlibError, match=sentence):
+            unpacked(archive)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("place", ["file/below", "n" * 5000])
+def test_a_cache_that_cannot_be_made_is_told(tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("MATLIB_CACHE", str(tmp_path / place))
+    monkeypatch.setattr(archives, "_is_writable", lambda folder: False)
+    archive_of(write_partial_ilids(tmp_path / "elsewhere" / "Partial_iLIDS"), tmp_path / "Partial_iLIDS.zip")
+    with pytest.raises(MatlibError, match="cannot be unpacked|cannot be read.*File name too long") as error:
+        load_dataset("partial_ilids", tmp_path)
+    assert "\n" not in str(error.value)

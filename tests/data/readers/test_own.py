@@ -30,7 +30,7 @@ def test_a_folder_with_named_people_and_cameras(tmp_path):
     (root / "query" / ".cache").mkdir()
     write_image(root / "query" / ".cache" / "a_1.jpg")
     dataset = load_dataset("folder", root)
-    assert dataset.name == "folder" and dataset.root == root and dataset.trained_on is None
+    assert dataset.name.startswith("folder:run_12_c3-") and dataset.root == root and dataset.trained_on is None
     # people in the order of their names: alice, bob smith, carl, dora, zoë; cameras: entrance, lift 2, yard
     assert described(dataset.query) == [("entrance_17.jpg", 0, 0), ("yard_1.jpg", 2, 2)]
     assert described(dataset.gallery) == [
@@ -255,3 +255,86 @@ def test_an_image_that_would_find_itself(tmp_path):
         MatlibError, match="1 images .* are query and gallery, such as a.jpg: .* would find themselves"
     ):
         load_dataset("csv", file, cameras="ignored")
+
+
+@pytest.mark.parametrize(("header", "line", "sentence"), [
+    (None, "images/c, d.jpg,bob,hall,train", "line 6: it holds more than .* such as 'train'; put a value that holds a"),
+    (None, "images/e.jpg,bob,hall,train,", None),
+    (None, "images/e.jpg,bob,hall,train,,more", "line 6: .* such as 'more'"),
+    ("path,identity,camera,split,", "images/e.jpg,bob,hall,train,unnamed", "line 6: .* such as 'unnamed'"),
+    ("path,identity,camera,split,camera", "", "line 1: there are two columns 'camera'"),
+    ("path,note,identity,camera,split, note", "", "line 1: there are two columns 'note'"),
+    ("path,identity,camera,split,note", 'images/e.jpg,bob,hall,train,"a\nb"', "line 7: a value goes over several"),
+])  # fmt: skip
+def test_nothing_that_a_line_holds_is_dropped(tmp_path, header, line, sentence):
+    file = write_listed(tmp_path)
+    write_image(tmp_path / "images/e.jpg")
+    write_csv(file, [*LINES, line], header or "path,identity,camera,split")
+    if sentence is None:
+        assert len(load_dataset("csv", file).train) == 2
+    else:
+        with pytest.raises(MatlibError, match=sentence):
+            load_dataset("csv", file)
+
+
+def test_market_s_names_in_folders_of_people(tmp_path):
+    names = ["query/0009/0009_c1_x.jpg", "gallery/9/0009_c12_y.jpg", "gallery/0010/0010_c1s2_000_00.jpg"]
+    dataset = load_dataset("folder", write_images(tmp_path, names))
+    assert described(dataset.query) == [("0009_c1_x.jpg", 9, 0)]
+    assert described(dataset.gallery) == [("0010_c1s2_000_00.jpg", 10, 0), ("0009_c12_y.jpg", 9, 1)]
+
+
+@pytest.mark.parametrize(("names", "sentence"), [
+    (["train/0007/0009_c1_x.jpg"], "in the folder of '0007' but has the name of identity 0009, camera 1"),
+    (["train/alice/0009_c1_x.jpg"], "in the folder of 'alice' but has the name of identity 0009"),
+    (["train/alice/alice_1.jpg", "train/bob/hall_1.jpg"], "alice_1.jpg begins with its folder's name in place"),
+    (["train/001/001_01.jpg", "train/002/002_01.jpg"], "001_01.jpg begins with its folder's name in place of a camera"),
+    (["train/alice/17.jpg"], "does not begin with a camera"),
+    (["train/0007_17.jpg"], "does not begin with <identity>_c"),
+])  # fmt: skip
+def test_names_without_a_camera_and_the_mend_that_is_advised(tmp_path, names, sentence):
+    write_images(tmp_path, names)
+    with pytest.raises(MatlibError, match=f"{sentence}.*load with cameras='ignored'"):
+        load_dataset("folder", tmp_path)
+    dataset = load_dataset("folder", tmp_path, cameras="ignored")
+    assert len(dataset.train) == len(names) and {sample.camera for sample in dataset.train} == {0}
+
+
+def test_a_camera_may_have_a_person_s_number(tmp_path):
+    dataset = load_dataset("folder", write_images(tmp_path, ["train/1/1_7.jpg", "train/1/2_7.jpg", "train/2/2_9.jpg"]))
+    assert [sample.camera for sample in dataset.train] == [0, 1, 1]
+
+
+def test_ignored_cameras_need_no_column(tmp_path):
+    write_listed(tmp_path)
+    lines = ["images/one picture.jpg,zoë,query", "images/c.jpg,zoë,gallery"]
+    file = write_csv(tmp_path / "short.csv", lines, "path,identity,split")
+    with pytest.raises(MatlibError, match="has no column camera"):
+        load_dataset("csv", file)
+    assert len(load_dataset("csv", file, cameras="ignored").gallery) == 1
+    assert len(load_dataset("csv", write_listed(tmp_path, [line.replace(",hall,", ",,") for line in LINES]),
+                            cameras="ignored").gallery) == 2
+
+
+def test_own_sets_have_names_that_tell_them_apart(tmp_path):
+    one, copy = (load_dataset("csv", write_listed(tmp_path / place)) for place in ("one", "copy"))
+    other = load_dataset("csv", write_listed(tmp_path / "other", LINES[:3]))
+    write_image(tmp_path / "copy" / "images" / "d.jpg", color=(0, 0, 0))
+    changed = load_dataset("csv", tmp_path / "copy" / "my list.csv")
+    assert one.name.startswith("csv:my_list-") and one.name == copy.name
+    assert len({one.name, other.name, changed.name}) == 3
+    strange = load_dataset("folder", write_images(tmp_path / "ca\udce9 a:b*" / ("x" * 90)))
+    assert strange.name.startswith("folder:" + "x" * 40 + "-")
+    odd = load_dataset("folder", write_images(tmp_path / "a:b*caf\udce9"))
+    assert odd.name.startswith("folder:a_b_caf_-") and odd.name.encode()
+    assert load_dataset("folder", odd.root, title="my own").name == "folder:my own"
+    for title in ("a/b", "", ".hidden", "x" * 41, "a\nb"):
+        with pytest.raises(MatlibError, match="title of folder is up to 40 letters"):
+            load_dataset("folder", odd.root, title=title)
+
+
+def test_names_that_are_no_utf8(tmp_path):
+    root = write_images(tmp_path / "caf\udce9", ["train/zo\udceb/hall_\udcff1.jpg", "train/ann/hall_2.jpg"])
+    dataset = load_dataset("folder", root)
+    assert dataset.num_train_identities == 2 and fingerprint(dataset)
+    assert ImageDataset(dataset.train, (16, 8))[1]["identity"] == 1
