@@ -13,7 +13,7 @@ from matlib.models.keypoints import KeypointBranch
 from matlib.models.method import Step
 from matlib.models.output import MATOutput, describe
 from matlib.models.parts import PartBranch, part_visibility, pool_parts
-from matlib.models.transformer import Decoder, Encoder, sine_position
+from matlib.models.transformer import Decoder, Encoder, place, reduction
 
 
 class MAT(Reproduced):
@@ -27,9 +27,7 @@ class MAT(Reproduced):
     def __init__(self, config: ModelConfig, identities: int):
         super().__init__(config, identities)
         d, k = config.width, config.parts
-        reduced = d - _position_channels(config) if config.pos_embed == "concat" else d
-        self.reduce = nn.Sequential(nn.Conv2d(self.trunk.channels, reduced, kernel_size=1, bias=False),
-                                    nn.BatchNorm2d(reduced))
+        self.reduce = reduction(self.trunk.channels, d, config.pos_embed)
         sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
         self.encoder = Encoder(config.encoder_layers, *sizes)
         self.learns_keypoints = config.keypoints == "self"
@@ -94,20 +92,10 @@ class MAT(Reproduced):
         reduced = self.reduce(trunk)
         h, w = reduced.shape[-2:]
         cells = reduced.flatten(2).transpose(1, 2)  # (b, hw, d)
-        cells, position = self._place(cells, h, w)
+        cells, position = place(cells, h, w, self.config.width, self.config.pos_embed)
         cells = self.encoder(cells, position)
         queries = self.decoder(cells, position)
         return trunk, cells.transpose(1, 2).unflatten(2, (h, w)), queries
-
-    def _place(self, cells: Tensor, h: int, w: int) -> tuple[Tensor, Tensor | float]:
-        """Cells with their position, and what is added to queries and keys in every layer."""
-        how = self.config.pos_embed
-        position = sine_position(h, w, _position_channels(self.config)).flatten(0, 1).to(cells)  # (hw, c)
-        if how == "add_qk":
-            return cells, position
-        if how == "add_input":
-            return cells + position, 0.0
-        return torch.cat([cells, position.expand(cells.shape[0], -1, -1)], dim=-1), 0.0
 
     def _locate(self, features: Tensor, queries: Tensor) -> tuple[Keypoints, Tensor]:
         k = self.config.parts
@@ -138,11 +126,6 @@ def _idle(config: RunConfig) -> set[str]:
     if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
         idle |= {"loss.rf_registration"}
     return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
-
-
-def _position_channels(config: ModelConfig) -> int:
-    """An eighth of the map where the position is concatenated (32 of 256), as many as it has where it is added."""
-    return max(4, config.width // 32 * 4) if config.pos_embed == "concat" else config.width
 
 
 class Baseline(Reproduced):

@@ -25,6 +25,35 @@ def sine_position(height: int, width: int, channels: int, temperature: float = 1
     return torch.cat([y[:, None].expand(-1, width, -1), x[None].expand(height, -1, -1)], dim=-1)
 
 
+def reduction(channels: int, width: int, pos_embed: str) -> nn.Sequential:
+    """From the trunk's channels to the transformer's, less those that ``place`` concatenates."""
+    reduced = width - _position_channels(width) if pos_embed == "concat" else width
+    return nn.Sequential(nn.Conv2d(channels, reduced, kernel_size=1, bias=False), nn.BatchNorm2d(reduced))
+
+
+def place(cells: Float[Tensor, "b n c"], height: int, width: int, channels: int, pos_embed: str
+          ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "n d"] | float]:
+    """Cells with their position, and what is added to queries and keys in every layer.
+
+    Args:
+        cells: of ``reduction``, row by row.
+        channels: of the transformer.
+        pos_embed: ``add_qk``: only added there; ``add_input``: to the cells; ``concat``: more channels of the cells.
+    """
+    own = _position_channels(channels) if pos_embed == "concat" else channels
+    position = sine_position(height, width, own).flatten(0, 1).to(cells)  # (hw, c)
+    if pos_embed == "add_qk":
+        return cells, position
+    if pos_embed == "add_input":
+        return cells + position, 0.0
+    return torch.cat([cells, position.expand(cells.shape[0], -1, -1)], dim=-1), 0.0
+
+
+def _position_channels(width: int) -> int:
+    """An eighth of the transformer's where the position is concatenated, 32 of 256."""
+    return max(4, width // 32 * 4)
+
+
 class Attention(nn.Module):
     """Equation 1. ``multihead`` projects to several heads; ``plain`` is softmax(Q K^T / sqrt(D')) V to the letter."""
 
