@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from matlib.baselines.pgfa import PGFA, pose_guided_feature, stripe_visibility
+from matlib.baselines.pgfa import PGFA, ReducedHead, pose_guided_feature, stripe_visibility
+from matlib.baselines.pose import heat_maps
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.evaluation.visible_parts import part_distances
@@ -94,6 +95,28 @@ def test_raw_stripes_are_the_means_of_the_trunks_rows():
         torch.testing.assert_close(raw.parts[:, k], features[:, :, 4 * k:4 * k + 4].mean((2, 3)), atol=1e-5, rtol=1e-4)
     assert trained.parts.shape == (2, 3, 32) and raw.parts.shape == (2, 3, model.trunk.channels)
     torch.testing.assert_close(trained.parts, output.stripes_after)
+
+
+def test_the_network_leaves_joints_that_are_not_detected_out_of_the_global_vector():
+    model, images, joints = build(**{"method.sigma": 1.5}).eval(), torch.randn(2, 3, 64, 32), pose(2)
+    joints[0, 4:, 2] = 1
+    with torch.no_grad():
+        features = model.trunk(images)
+        maps = heat_maps(joints, (64, 32), (8, 4), 1.5)
+        guided = pose_guided_feature(features, maps, joints[..., 2] == 2)
+        assert not torch.allclose(guided, pose_guided_feature(features, maps))  # the trunk's features have both signs
+        torch.testing.assert_close(model(images, joints).global_after, model.global_head(guided)[0])
+
+
+def test_dropout_comes_before_the_classifier_too():
+    head = ReducedHead(6, 8, 3, "bnneck", 0.5).train()
+    head.reduce[0].eval()
+    features = torch.randn(40, 6)
+    after, logits = head(features)
+    assert (after != 0).all() and not torch.allclose(logits, head.head.classifier(after))
+    head.eval()
+    after, logits = head(features)
+    torch.testing.assert_close(logits, head.head.classifier(after))
 
 
 def test_a_step_trains_every_parameter_and_lambda_shares_the_loss():
