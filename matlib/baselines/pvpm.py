@@ -20,7 +20,6 @@ untrained part vectors weighted by both visibilities. Of our own:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -29,14 +28,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matlib.baselines.pose import LIMBS, heat_maps, part_affinity
+from matlib.baselines.pose import LIMBS, heat_maps, in_pixels, part_affinity
 from matlib.config import ModelConfig, Positive, Range, RunConfig, ShareBelowOne, Weight
 from matlib.distributed import gather
 from matlib.errors import MatlibError
 from matlib.geometry import full_precision
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.heads import PartHeads
-from matlib.models.method import Method, Step
+from matlib.models.method import Batches, Method, Step
 from matlib.models.parts import pool_parts
 from matlib.models.stripes import bands
 
@@ -76,6 +75,7 @@ class PVPM(Method):
         """Width of the limbs, in the same cells."""
 
     truth = ("joints",)
+    also_reads = frozenset({"data.joints", "model.width"})
     # What cannot be said: Nesterov's momentum; batches without regard of identities in the first stage; a rate of 0.02
     # for reductions and pose network, too; its steps at epochs 25 and 50, and, from 0.02 again, at 15 and 25 of the
     # second stage. One step at 40 serves both stages best.
@@ -110,7 +110,7 @@ class PVPM(Method):
         """True: either stage trains what the other leaves."""
         return True
 
-    def begin_epoch(self, epoch: int, epochs: int, images: Callable | None = None) -> None:
+    def begin_epoch(self, epoch: int, epochs: int, images: Batches) -> None:
         """Begin the second stage where it is due: all but the pose network is frozen, its statistics as well."""
         self.learns_pose = epoch >= int(self.settings.first_stage * epochs)
         for parameter in self._first:
@@ -167,6 +167,7 @@ class PVPM(Method):
     def _pose(self, joints: Tensor, images: Tensor, features: Tensor) -> Float[Tensor, "b maps h w"]:
         image_size = tuple(images.shape[-2:])
         size = tuple(FINER * cells for cells in features.shape[-2:])
+        joints = in_pixels(joints, image_size)
         return torch.cat([heat_maps(joints, image_size, size, self.settings.sigma),
                           part_affinity(joints, image_size, size, self.settings.limb)], dim=1)
 

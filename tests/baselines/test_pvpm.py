@@ -22,16 +22,16 @@ def build(**changes):
     return PVPM(SMALL.change({f"model.{name}": value for name, value in changes.items()}).model, identities=5)
 
 
-def pose(batch, seed=0, image_size=(64, 32)):
+def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([image_size[1], image_size[0]])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
 def trained(model, epoch, steps=2):
     """A few steps of an epoch of three, begun as the trainer begins it."""
     model.train()
-    model.begin_epoch(epoch, 3)
+    model.begin_epoch(epoch, 3, list)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
     for number in range(steps):
         step = Step(torch.randn(6, 3, 64, 32), IDENTITIES)
@@ -54,7 +54,7 @@ def test_the_first_stage_is_pcb_and_leaves_the_pose_network():
     assert set(terms) == {"identity"} and output.attention is None and output.visibilities is None
     torch.testing.assert_close(terms["identity"], sum(F.cross_entropy(logits, IDENTITIES) for logits in output.logits))
     assert changed(model, before) == {"trunk", "reductions", "part_heads"}
-    model.begin_epoch(1, 3)
+    model.begin_epoch(1, 3, list)
     images = torch.randn(6, 3, 64, 32)
     output = model(images, pose(6))
     with torch.no_grad():
@@ -88,8 +88,8 @@ def test_the_second_stage_trains_the_pose_network_alone_with_all_else_in_evaluat
 def test_a_new_run_thaws_what_was_frozen_and_no_more():
     model = build()
     learn = {name for name, p in model.named_parameters() if p.requires_grad}
-    model.train().begin_epoch(2, 3)
-    model.begin_epoch(0, 3)
+    model.train().begin_epoch(2, 3, list)
+    model.begin_epoch(0, 3, list)
     assert {name for name, p in model.named_parameters() if p.requires_grad} == learn
     assert "part_heads.heads.0.neck.bias" not in learn and all(module.training for module in model.modules())
 
@@ -100,14 +100,14 @@ def test_the_second_stage_begins_after_the_first_share_of_epochs(epochs, share, 
     model = build(**{"method.first_stage": share})
     stages = []
     for epoch in range(epochs):
-        model.begin_epoch(epoch, epochs)
+        model.begin_epoch(epoch, epochs, list)
         stages.append(model.learns_pose)
     assert stages == [epoch >= first for epoch in range(epochs)] and stages[-1]
 
 
 def test_moving_means_are_updated_after_use():
     model = build()
-    model.train().begin_epoch(2, 3)
+    model.train().begin_epoch(2, 3, list)
     torch.testing.assert_close(model.penalty, torch.full((4,), 0.9))
     assert (model.mean_edges == 0).all()
     penalty, mean_edges = model.penalty.clone(), model.mean_edges.clone()
