@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features, weighted_descriptor
 from matlib.baselines.pose import heat_maps, in_pixels
-from matlib.config import Count, ModelConfig, Positive, RunConfig, Share, Weight
+from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
 from matlib.geometry import full_precision
 from matlib.losses import hardest_pairs
@@ -108,11 +108,6 @@ class HOReID(Method):
                                               for _ in range(2))
         self.matching = MatchingNet(channels, config.width)
         self.trains_matching = True
-
-    @classmethod
-    def leaves_unused(cls, config: RunConfig) -> bool:
-        """Nothing reaches the matching net before it is trained."""
-        return True
 
     @property
     def weights(self) -> dict[str, float]:
