@@ -79,7 +79,7 @@ PARAMETERS = {
                "runs": [RUN.format(where=PROFILE, row=row.name, seed=SEEDS[0]) for row in TABLE_2]},
     "table3": {"records": [*RECORDED, str(BOOK / "table3"), *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]},
     "your_method": {"profile": PROFILE, "dataset": DATASET, "root": ROOT, "out": f"_build/own/{PROFILE}",
-                    "records": [str(BOOK / "records"), str(BOOK / "table3")]}
+                    "records": [str(BOOK / "records"), str(BOOK / "table3")], "methods": str(BOOK)}
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),
     "scores": {"records": RECORDED, "runs": [SHOWN], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},

@@ -136,7 +136,10 @@ def idle_settings(config: RunConfig) -> set[str]:
     from matlib.models import method_class  # planning a build, which needs no torch, does not come here
 
     names = {name for name, _ in flatten(config.to_dict()) if name.startswith(("model.", "loss.", "data.joints"))}
-    return names - method_class(config.model.architecture).reads(config)
+    try:
+        return names - method_class(config.model.architecture).reads(config)
+    except MatlibError:  # a method of somebody's own whose file is not at hand: its records are read all the same
+        return set()
 
 
 def run_title(config: RunConfig) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,13 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
     return Network(model if trained else untrained, untrained, config, trained)
+
+
+def find_methods(folder: Path | str) -> None:
+    """Let this kernel, and the trainings that it starts, find modules of methods in a folder."""
+    place = str(Path(folder).resolve())
+    sys.path.insert(0, place)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))
 
 
 def networks_at_hand(runs: Sequence[str]) -> list[Network]:
