@@ -79,8 +79,8 @@ class AMCSWM(Method):
     def describe(self, output: AMCSWMOutput) -> Pyramid:
         own = self.settings
         patches = pyramid(output.features, [own.pool], own.pool, with_global=False)
-        match = partial(amc_swm, rows=output.features.shape[2] // own.pool, sparsity=own.sparsity, wariness=own.wariness, alike=own.alike,
-                        steps=own.steps, least_height=own.least_height)
+        match = partial(amc_swm, rows=output.features.shape[2] // own.pool, sparsity=own.sparsity,
+                        wariness=own.wariness, alike=own.alike, steps=own.steps, least_height=own.least_height)
         return Pyramid(output.after_neck if self.config.descriptor == "after" else output.global_feature,
                        nn.functional.normalize(patches, dim=2),
                        SecondStage(match, own.neighbours, share=1.0, together="candidates"))

@@ -61,6 +61,8 @@ class FPR(Method):
     Raises MatlibError in ``forward`` for a map that has as many windows as channels, or none.
     """
 
+    also_reads = frozenset({"model.width"})
+
     @dataclass(frozen=True)
     class Settings:
         """Of the method; the published values where the docstring of the file names no reading."""

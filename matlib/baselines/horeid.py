@@ -31,14 +31,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features, weighted_descriptor
-from matlib.baselines.pose import heat_maps
+from matlib.baselines.pose import heat_maps, in_pixels
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
 from matlib.geometry import full_precision
 from matlib.losses import hardest_pairs
 from matlib.models.descriptions import Pyramid, SecondStage
 from matlib.models.heads import PartHeads
-from matlib.models.method import Method, Step
+from matlib.models.method import Batches, Method, Step
 
 SKELETON = ((0, 1), (0, 2), (1, 2), (1, 7), (2, 8), (7, 8), (1, 8), (2, 7), (1, 3), (3, 5), (2, 4), (4, 6), (7, 9),
             (9, 11), (8, 10), (10, 12))
@@ -85,6 +85,7 @@ class HOReID(Method):
         second_neighbours: Count = 8
 
     truth = ("joints",)
+    also_reads = frozenset({"data.joints", "model.width"})
     # What cannot be said: Adam's own kind of weight decay, rounds of 200 steps in place of epochs, the second step at
     # round 70 (here 80).
     published = {
@@ -112,12 +113,13 @@ class HOReID(Method):
     def weights(self) -> dict[str, float]:
         return {"permutation": self.settings.permutation, "verification": 0.1}
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
+    def begin_epoch(self, epoch: int, epochs: int, images: Batches) -> None:
         self.trains_matching = epoch >= MATCHING_FROM * epochs
 
     def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"]) -> HOReIDOutput:
         features = self.trunk(images).float()
-        maps = heat_maps(joints, tuple(images.shape[-2:]), tuple(features.shape[-2:]), self.settings.sigma)
+        image_size = tuple(images.shape[-2:])
+        maps = heat_maps(in_pixels(joints, image_size), image_size, tuple(features.shape[-2:]), self.settings.sigma)
         vectors, confidences = joint_features(features, maps, self.settings.sharpness)
         graph = self.graph_layers(vectors)
         after, logits = self.local_heads(vectors)

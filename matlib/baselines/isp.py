@@ -18,7 +18,6 @@ the aligned comparison of the parts that both images show. Of our own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -30,11 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matlib.config import Count, ModelConfig, Range, Weight
+from matlib.distributed import gather
 from matlib.errors import MatlibError
 from matlib.geometry import full_precision
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.heads import IdentityHead
-from matlib.models.method import Method, Step
+from matlib.models.method import Batches, Method, Step
 from matlib.models.parts import part_visibility, pool_parts
 from matlib.models.stripes import bands
 
@@ -43,8 +43,6 @@ UNLABELLED = 255
 
 ROUNDS = 20
 """Of k-means."""
-
-Batches = Callable[[], Iterator[tuple[Float[Tensor, "b 3 height width"], Int[Tensor, "b"]]]]
 
 
 @dataclass
@@ -196,11 +194,15 @@ def semantic_features(features: Float[Tensor, "b d h w"], part_logits: Float[Ten
 @full_precision
 def segmentation_loss(part_logits: Float[Tensor, "b k h w"], pseudo: UInt8[Tensor, "b height width"]
                       ) -> Float[Tensor, ""]:
-    """Softmax cross-entropy of the cells to the label in the middle of each; the mean over those that have one."""
+    """Softmax cross-entropy of the cells to the label in the middle of each; the mean over those that have one.
+
+    With several processes the mean of their losses is that over all labelled cells.
+    """
     size = part_logits.shape[-2:]
     labels = F.interpolate(pseudo[:, None].float(), size, mode="nearest-exact")[:, 0].long()
     total = F.cross_entropy(part_logits, labels, ignore_index=UNLABELLED, reduction="sum")
-    return total / (labels != UNLABELLED).sum().clamp_min(1)
+    counts = gather((labels != UNLABELLED).sum()[None])
+    return total * len(counts) / counts.sum().clamp_min(1)
 
 
 def pseudo_labels(features: Float[Tensor, "n d h w"], identities: Int[Tensor, "n"], parts: int, seed: int = 0,

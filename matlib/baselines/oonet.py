@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matlib.baselines.pose import heat_maps
+from matlib.baselines.pose import heat_maps, in_pixels
 from matlib.config import ModelConfig, Positive, Weight
 from matlib.geometry import full_precision
 from matlib.models.heads import PartHeads
@@ -63,6 +63,7 @@ class OONet(Method):
         """What of the local vectors is compared: their weighted sum, as published, or each with its like."""
 
     truth = ("joints",)
+    also_reads = frozenset({"data.joints"})
     weights = {"identity": 1.0, "triplet": 1.0, "symmetry": 0.125}
     # What cannot be said: Adam's own kind of weight decay, the second step at epoch 90 (here 80), the augmentation by
     # half of the image and by colour.
@@ -83,7 +84,8 @@ class OONet(Method):
 
     def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"]) -> OONetOutput:
         features = self.trunk(images).float()
-        maps = heat_maps(joints, tuple(images.shape[-2:]), tuple(features.shape[-2:]), self.settings.sigma)
+        image_size = tuple(images.shape[-2:])
+        maps = heat_maps(in_pixels(joints, image_size), image_size, tuple(features.shape[-2:]), self.settings.sigma)
         vectors, confidences = joint_features(features, maps, self.settings.sharpness)
         after, logits = self.local_heads(vectors)
         return OONetOutput(vectors, after.unflatten(1, (VECTORS, -1)), logits, confidences)

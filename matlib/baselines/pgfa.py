@@ -17,13 +17,13 @@ Of our own:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from matlib.baselines.pose import detected, heat_maps
+from matlib.baselines.pose import detected, heat_maps, in_pixels
 from matlib.config import Count, ModelConfig, Positive, Share, ShareBelowOne
 from matlib.geometry import full_precision
 from matlib.models.descriptions import PartDescriptors
@@ -64,6 +64,7 @@ class PGFA(Method):
         """Of the heat maps, in cells."""
 
     truth = ("joints",)
+    also_reads = frozenset({"data.joints", "model.width"})
     # Nesterov's momentum, and batches of 32 images drawn without regard of identities, cannot be said.
     published = {
         "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
@@ -90,6 +91,7 @@ class PGFA(Method):
     def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"]) -> PGFAOutput:
         features = self.trunk(images).float()
         size, image_size, count = tuple(features.shape[-2:]), tuple(images.shape[-2:]), self.settings.stripes
+        joints = in_pixels(joints, image_size)
         found = detected(joints, image_size)
         maps = heat_maps(joints, image_size, size, self.settings.sigma)
         global_after, global_logits = self.global_head(pose_guided_feature(features, maps, found))

@@ -56,6 +56,8 @@ class SFR(Method):
     Raises MatlibError in ``forward`` for a map that has as many windows as channels, or none.
     """
 
+    also_reads = frozenset({"model.width"})
+
     @dataclass(frozen=True)
     class Settings:
         """Of the method; the published values where the docstring of the file names no reading."""

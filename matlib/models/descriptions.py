@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -84,8 +85,11 @@ class Pyramid:
 
     def rows(self, images: Int[Tensor, " some"]) -> Pyramid:
         """The descriptors of some images, in this order."""
-        tensors = ("first", "vectors") if self.weights is None else ("first", "vectors", "weights")
-        return replace(self, **{name: getattr(self, name)[images.to(self.first.device)] for name in tensors})
+        some = copy(self)  # of what was checked, and is not again
+        for name in ("first", "vectors", "weights"):
+            if getattr(self, name) is not None:
+                object.__setattr__(some, name, getattr(self, name)[images.to(self.first.device)])
+        return some
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
 
     Raises MatlibError for a checkpoint that cannot be read, and for a run whose network lacks what is needed.
     """
-    trained = (Path(run) / CHECKPOINT).exists()
+    trained = os.path.isfile(run) or os.path.exists(Path(run) / CHECKPOINT)
     if trained:
         model, config = load_model(run)
         identities = model.global_head.classifier.out_features

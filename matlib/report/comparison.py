@@ -80,7 +80,7 @@ def beside(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         for epochs, runs in frame[frame["name"] == row.name].groupby("epochs"):
             lines[f"{row.label}, {epochs} epochs"] = {
-                _TITLES[metric]: spread(runs[metric]).replace(" ", "") for metric in ("rank1", "mAP")} | {"n": len(runs)}
+                **{_TITLES[metric]: spread(runs[metric]).replace(" ", "") for metric in ("rank1", "mAP")}, "n": len(runs)}
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

@@ -87,7 +87,8 @@ def read_record(path: Path | str) -> dict[str, Any]:
         raise MatlibError(f"the record {str(path)[:200]} could not be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MatlibError) as error:
         why = str(error).partition("\n")[0][:200]
-        raise MatlibError(f"{path} is not a run's record; delete it and run the training again ({why})") from None
+        mend = "delete it and run the training again" if path.suffix == ".json" else "name a run's folder"
+        raise MatlibError(f"{path} is not a run's record; {mend} ({why})") from None
 
 
 def _check(record: Any) -> None:

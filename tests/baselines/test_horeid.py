@@ -7,7 +7,9 @@ from torch.nn import functional as F
 from matlib.baselines.horeid import (SKELETON, GraphLayer, HOReID, MatchingNet, deviation_gaps, directed_adjacency,
                                      exchanged, hardest_by_cosine, permutation_loss, soft_permutation,
                                      verification_distance, verification_input, verification_loss)
-from matlib.config import profile
+from matlib.baselines.oonet import confident_identity_loss, joint_features
+from matlib.baselines.pose import heat_maps
+from matlib.config import LossConfig, profile
 from matlib.models.descriptions import Pyramid, join
 from matlib.models.method import Step
 
@@ -21,7 +23,7 @@ def build(**changes):
 
 def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([32.0, 64.0])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
@@ -160,6 +162,29 @@ def test_permuting_the_nodes_of_one_graph_permutes_s_and_leaves_what_the_other_r
     torch.testing.assert_close(one @ second, other @ second[:, order], atol=1e-3, rtol=1e-3)
 
 
+def test_the_matching_net_is_its_formula():
+    torch.manual_seed(1)
+    net = MatchingNet(6, 8).double()
+    first, second = torch.randn(2, 3, 14, 6, dtype=torch.float64) / 9
+
+    def embed(layer, nodes):
+        both = [nodes @ linear.weight.T + linear.bias for linear in (layer.neighbours, layer.own)]
+        return sum(torch.where(x > 0, x, x / 5) for x in both)
+
+    def match(layer, x, y):
+        weight = (net.affinities[layer].weight + net.affinities[layer].weight.T) / 2
+        return soft_permutation(torch.einsum("pic,cd,pjd->pij", x, weight, y))
+
+    x, y = embed(net.nodes[0], first), embed(net.nodes[0], second)
+    s = match(0, x, y)
+    x, y = (torch.cat(pair, dim=2) @ net.cross.weight.T + net.cross.bias for pair in ((x, s @ y), (y, s.mT @ x)))
+    s = match(1, embed(net.nodes[1], x), embed(net.nodes[1], y))
+    product = verification_input(first + s @ second, second + s.mT @ first)
+    found = net(first, second)
+    torch.testing.assert_close(found.permutation, s)
+    torch.testing.assert_close(found.logits, product @ net.verifier.weight[0] + net.verifier.bias)
+
+
 def test_the_matching_net_learns_which_joint_is_which():
     torch.manual_seed(1)
     net, joints = MatchingNet(16, 16), torch.randn(14, 16)
@@ -188,9 +213,16 @@ def test_nothing_of_the_matching_reaches_trunk_graph_or_heads():
 @pytest.mark.parametrize("margin", [0.0, 0.3])
 def test_a_step_trains_every_parameter(margin):
     model = build(**{"method.margin": margin}).train()
-    step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]))
+    step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]), config=LossConfig(label_smoothing=0.1))
     output = model(step.images, pose(4))
     terms = model.losses(output, step)
+    for of, logits in (("local", output.logits), ("graph", output.graph_logits)):
+        expected = confident_identity_loss(logits, step.identities, output.confidences, 0.1)
+        torch.testing.assert_close(terms[f"identity_{of}"], expected)
+    positives, negatives = hardest_by_cosine(output.graph_after[:, 13], step.identities)
+    like, unlike = (model.matching(output.graph_after, output.graph_after[others]) for others in (positives, negatives))
+    torch.testing.assert_close(terms["permutation"], permutation_loss(like.permutation), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(terms["verification"], verification_loss(like.logits, unlike.logits))
     torch.testing.assert_close(terms["triplet_local"], step.triplet(output.vectors[:, 13], margin or None))
     torch.testing.assert_close(terms["triplet_graph"], step.triplet(output.graph[:, 13], margin or None))
     total = model.total(terms, step)
@@ -206,7 +238,7 @@ def test_the_matching_is_trained_from_a_sixth_of_the_epochs_on():
     step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]))
     trained = []
     for epoch in range(12):
-        model.begin_epoch(epoch, 12)
+        model.begin_epoch(epoch, 12, list)
         model.zero_grad()
         terms = model.losses(model(step.images, pose(4)), step)
         model.total(terms, step).backward()
@@ -219,12 +251,12 @@ def test_the_matching_is_trained_from_a_sixth_of_the_epochs_on():
 
 @pytest.mark.parametrize("sign", ["intended", "published"])
 def test_the_second_stage_is_the_verification_of_each_pair(sign):
-    model = build(**{"method.second_sign": sign}).eval()
+    model = build(**{"method.second_sign": sign, "method.second_neighbours": 5, "method.second_share": 0.5}).eval()
     torch.nn.init.normal_(model.matching.verifier.weight)
     with torch.no_grad():
         described = join([model.describe(model(torch.randn(n, 3, 64, 32), pose(n, n))) for n in (20, 1)])
         assert isinstance(described, Pyramid) and described.vectors.shape == (21, 14, model.trunk.channels)
-        assert (described.second.neighbours, described.second.share) == (8, 0.9)
+        assert (described.second.neighbours, described.second.share) == (5, 0.5)
         torch.testing.assert_close(described.first.norm(dim=1), torch.ones(21))
         distances = described.second.distances(described, described)  # 441 pairs: more than at once
         assert distances.shape == (21, 21) and ((distances >= 0) & (distances <= 1)).all()
@@ -239,6 +271,17 @@ def test_the_intended_sign_ranks_likely_pairs_first_and_the_published_one_last()
     likely, unlikely = torch.tensor(0.9), torch.tensor(0.2)
     assert verification_distance(likely) < verification_distance(unlikely)
     assert verification_distance(likely, "published") > verification_distance(unlikely, "published")
+
+
+def test_the_network_is_local_features_and_two_graph_layers():
+    model = build(**{"method.sharpness": 3.0, "method.sigma": 0.6}).eval()
+    images, joints = torch.randn(2, 3, 64, 32), pose(2)
+    with torch.no_grad():
+        output, features = model(images, joints), model.trunk(images)
+        vectors, _ = joint_features(features, heat_maps(joints, (64, 32), (8, 4), 0.6), 3.0)
+        torch.testing.assert_close(output.vectors, vectors)
+        one, other = model.graph_layers
+        torch.testing.assert_close(output.graph, other(one(vectors)))
 
 
 def test_the_first_stage_compares_each_vector_and_its_graphs_by_confidence():

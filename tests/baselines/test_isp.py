@@ -138,6 +138,16 @@ def test_the_segmentation_loss_reads_each_cell_once_and_not_what_is_covered():
     assert segmentation_loss(logits, torch.full_like(image, UNLABELLED)) == 0
 
 
+def test_processes_that_see_different_numbers_of_cells_train_their_mean(monkeypatch):
+    logits, pseudo = torch.randn(4, 5, *SIZE), torch.randint(0, 5, (4, 64, 32), dtype=torch.uint8)
+    pseudo[0] = UNLABELLED
+    pseudo[1, :40] = UNLABELLED
+    whole, counts = segmentation_loss(logits, pseudo), torch.tensor([3 * 4, 2 * 8 * 4])
+    monkeypatch.setattr("matlib.baselines.isp.gather", lambda own: counts)
+    halves = [segmentation_loss(logits[part], pseudo[part]) for part in (slice(0, 2), slice(2, 4))]
+    torch.testing.assert_close(sum(halves) / 2, whole)
+
+
 def batches(images, identities):
     return lambda: iter(zip(images.split(3), identities.split(3)))
 

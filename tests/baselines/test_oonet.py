@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from matlib.baselines.oonet import (GROUPS, LIMB_PAIRS, OONet, confident_identity_loss, group_maps, joint_features,
                                     summed_descriptor, symmetry_loss, weighted_descriptor)
-from matlib.config import profile
+from matlib.baselines.pose import heat_maps
+from matlib.config import LossConfig, profile
 from matlib.data.transforms import COCO_MIRROR
 from matlib.models.method import Step
 
@@ -20,7 +21,7 @@ def build(**changes):
 
 def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([32.0, 64.0])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
@@ -126,14 +127,28 @@ def test_the_length_of_a_trained_vector_is_not_compared(compare):
     assert described.shape == (2, model.trunk.channels * (2 if compare == "sum" else 14))
 
 
+def test_the_network_reads_its_settings():
+    model = build(**{"method.sharpness": 3.0, "method.sigma": 0.6}).eval()
+    images, joints = torch.randn(2, 3, 64, 32), pose(2)
+    with torch.no_grad():
+        output, features = model(images, joints), model.trunk(images)
+    vectors, confidences = joint_features(features, heat_maps(joints, (64, 32), (8, 4), 0.6), 3.0)
+    torch.testing.assert_close(output.vectors, vectors)
+    torch.testing.assert_close(output.confidences, confidences)
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.3])
 def test_a_step_trains_every_parameter(margin):
     model = build(**{"method.margin": margin}).train()
-    step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]))
+    step = Step(torch.randn(4, 3, 64, 32), torch.tensor([0, 0, 3, 3]), config=LossConfig(label_smoothing=0.1))
     output = model(step.images, pose(4))
     assert output.vectors.shape == output.after.shape == (4, 14, model.trunk.channels)
     terms = model.losses(output, step)
     assert terms.keys() == model.weights.keys()
+    smooth = [F.cross_entropy(logits, step.identities, reduction="none", label_smoothing=0.1)
+              for logits in output.logits]
+    expected = sum((output.confidences[:, k] * entropy).mean() for k, entropy in enumerate(smooth))
+    torch.testing.assert_close(terms["identity"], expected)
     torch.testing.assert_close(terms["triplet"], step.triplet(output.vectors[:, 13], margin or None))
     model.total(terms, step).backward()
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from matlib.baselines.pgfa import PGFA, pose_guided_feature, stripe_visibility
+from matlib.baselines.pgfa import PGFA, ReducedHead, pose_guided_feature, stripe_visibility
+from matlib.baselines.pose import heat_maps
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.evaluation.visible_parts import part_distances
@@ -19,9 +20,9 @@ def build(**changes):
     return PGFA(SMALL.change({f"model.{name}": value for name, value in changes.items()}).model, identities=5)
 
 
-def pose(batch, seed=0, image_size=(64, 32)):
+def pose(batch, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    places = torch.rand(batch, 17, 2, generator=generator) * torch.tensor([image_size[1], image_size[0]])
+    places = torch.rand(batch, 17, 2, generator=generator) * 2 - 1
     return torch.cat([places, torch.full((batch, 17, 1), 2.0)], dim=2)
 
 
@@ -63,7 +64,7 @@ def test_a_stripe_is_visible_by_a_joint_strictly_inside_and_all_are_with_fewer_t
 def test_the_distance_is_the_shared_region_score_of_the_paper():
     model = build().eval()
     joints = pose(6)
-    joints[:3, :, 1] = joints[:3, :, 1] * 0.6  # nobody's lowest stripe is seen, but in the others
+    joints[:3, :, 1] = (joints[:3, :, 1] + 1) * 0.6 - 1  # nobody's lowest stripe is seen, but in the others
     with torch.no_grad():
         described = model.describe(model(torch.randn(6, 3, 64, 32), joints))
     assert not described.visibilities[:3, 2].any() and described.visibilities[3:].all()
@@ -86,7 +87,7 @@ def test_the_distance_is_the_shared_region_score_of_the_paper():
 
 def test_raw_stripes_are_the_means_of_the_trunks_rows():
     model = build().eval()
-    images, joints = torch.randn(2, 3, 96, 32), pose(2, image_size=(96, 32))
+    images, joints = torch.randn(2, 3, 96, 32), pose(2)
     with torch.no_grad():
         output, features = model(images, joints), model.trunk(images)
     raw, trained = model.describe(output), build(**{"method.compare": "trained"}).describe(output)
@@ -94,6 +95,28 @@ def test_raw_stripes_are_the_means_of_the_trunks_rows():
         torch.testing.assert_close(raw.parts[:, k], features[:, :, 4 * k:4 * k + 4].mean((2, 3)), atol=1e-5, rtol=1e-4)
     assert trained.parts.shape == (2, 3, 32) and raw.parts.shape == (2, 3, model.trunk.channels)
     torch.testing.assert_close(trained.parts, output.stripes_after)
+
+
+def test_the_network_leaves_joints_that_are_not_detected_out_of_the_global_vector():
+    model, images, joints = build(**{"method.sigma": 1.5}).eval(), torch.randn(2, 3, 64, 32), pose(2)
+    joints[0, 4:, 2] = 1
+    with torch.no_grad():
+        features = model.trunk(images)
+        maps = heat_maps(joints, (64, 32), (8, 4), 1.5)
+        guided = pose_guided_feature(features, maps, joints[..., 2] == 2)
+        assert not torch.allclose(guided, pose_guided_feature(features, maps))  # the trunk's features have both signs
+        torch.testing.assert_close(model(images, joints).global_after, model.global_head(guided)[0])
+
+
+def test_dropout_comes_before_the_classifier_too():
+    head = ReducedHead(6, 8, 3, "bnneck", 0.5).train()
+    head.reduce[0].eval()
+    features = torch.randn(40, 6)
+    after, logits = head(features)
+    assert (after != 0).all() and not torch.allclose(logits, head.head.classifier(after))
+    head.eval()
+    after, logits = head(features)
+    torch.testing.assert_close(logits, head.head.classifier(after))
 
 
 def test_a_step_trains_every_parameter_and_lambda_shares_the_loss():

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -136,6 +138,42 @@ def test_each_image_or_each_query_comes_once_and_only_candidates_are_compared(to
     evaluate_pyramids(query, gallery, *labels)
     assert sum(q * g for q, g in seen) == 12 * 5
     assert len(seen) <= calls and {shape[side] for shape in seen} == {1}
+
+
+def test_an_image_that_all_choose_comes_with_a_few_queries_at_a_time(monkeypatch):
+    monkeypatch.setattr(two_stage, "_VECTOR_ELEMENTS", 3 * 3 * 3)  # three queries
+    query, gallery, labels = sides(5, gallery=4)  # five neighbours of four images
+
+    def watched(some, image):
+        assert len(some) == 3 and len(image) == 1
+        return nearest_vectors(some, image)
+    same(evaluate_pyramids(replace(query, second=SecondStage(watched, 5)), gallery, *labels),
+         ranked(query, gallery, labels))
+
+
+MEASURED = """
+import resource
+import torch
+from matlib.evaluation import evaluate_pyramids
+from matlib.models.descriptions import Pyramid, SecondStage
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+second = SecondStage(lambda q, g: torch.cdist(q.vectors, g.vectors).mean((1, 2))[:, None], 50)
+gallery = Pyramid(torch.randn(200_000, 64), torch.randn(200_000, 8, 24), second)
+ids = torch.randint(60_000, (200_000,))
+query = gallery.rows(torch.arange(10))
+call = lambda side, n: evaluate_pyramids(query, side, ids[:10], ids[:n], [0] * 10, [1] * n)
+call(gallery.rows(torch.arange(2000)), 2000)
+ballast = torch.ones(60 << 20)  # as much as the descriptors' checks took for a moment, so that the peak is now
+before = peak()
+call(gallery, len(gallery))
+print((peak() - before) // 1024)
+"""
+
+
+def test_a_long_gallery_takes_no_memory_of_its_size():
+    """150 MiB of vectors: neither a copy of them, nor what the second stage makes of them."""
+    added = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
+    assert int(added) < 100
 
 
 def test_rows_and_batches_of_descriptions_come_apart_and_together():

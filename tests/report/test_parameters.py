@@ -53,6 +53,13 @@ def test_all_parameters_are_checked_at_the_start_of_the_notebook(notebook, monke
     check_parameters(defaults(notebook), **{name: KINDS[kind] for name, kind in kinds.items()})
 
 
+def test_what_the_tests_give_to_the_notebooks_is_of_their_kinds():
+    given = yaml.safe_load((REPOSITORY / "tests" / "notebooks.yml").read_text())
+    for notebook in NOTEBOOKS:
+        for name, kind in checked(notebook).items():
+            assert KINDS[kind].accepts(given[notebook.stem].get(name, defaults(notebook)[name])), (notebook, name)
+
+
 def wrong(kind):
     """Values that are not of a kind, whatever the notebook does with them."""
     values = [None, {}, {"a": 1}, [None], [[]], math.nan, -1, "", " "]

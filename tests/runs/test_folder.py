@@ -16,6 +16,7 @@ from matlib.ablations import row_config
 from matlib.data import fingerprint, load_dataset
 from matlib.errors import MatlibError, command_line
 from matlib.models import build_model
+from matlib.report.chapters import load_network
 from matlib.runs import checkpoints, records
 from matlib.testing import evaluate_run
 
@@ -79,6 +80,20 @@ def test_what_is_no_run_is_one_sentence_with_its_mend(module, case, folder, caps
 def test_a_runs_checkpoint_is_told_from_its_folder(module, folder, capsys, monkeypatch):
     printed = start(module, "run/checkpoint.pt", folder, capsys, monkeypatch)
     assert printed == "error: run/checkpoint.pt is a file, and a run is a folder; name run"
+
+
+def test_a_page_takes_the_checkpoint_for_its_run_and_a_missing_run_for_none(folder):
+    assert load_network(folder / "run").trained and load_network(folder / "run" / "checkpoint.pt").trained
+    for missing in ("gone", "a" * 5000, "empty"):
+        assert not load_network(folder / missing, "smoke").trained
+    with pytest.raises(MatlibError, match="a.jpg is not a checkpoint of matlib: name a run's folder"):
+        load_network(folder / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "run/checkpoint.pt"])
+def test_what_is_read_for_a_record_and_is_none_is_not_to_be_deleted(folder, name):
+    with pytest.raises(MatlibError, match=f"{name} is not a run's record; name a run's folder"):
+        records.read_record(folder / name)
 
 
 def test_a_run_may_have_a_name_that_is_not_utf_8(folder, tmp_path):
