@@ -49,8 +49,6 @@ class PCB(Method):
     Raises MatlibError in ``forward`` for a map of fewer rows than stripes.
     """
 
-    also_reads = frozenset({"model.width"})
-
     @dataclass(frozen=True)
     class Settings:
         stripes: Count = 6
