@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from matlib.config import Count, ModelConfig, ShareBelowOne
-from matlib.geometry import check_choice
+from matlib.geometry import check_choice, full_precision
 from matlib.models.heads import PartHeads
 from matlib.models.method import Method, Step
 from matlib.models.parts import pool_parts
@@ -48,8 +48,6 @@ class PCB(Method):
 
     Raises MatlibError in ``forward`` for a map of fewer rows than stripes.
     """
-
-    also_reads = frozenset({"model.width"})
 
     @dataclass(frozen=True)
     class Settings:
@@ -126,6 +124,7 @@ def pool_stripes(features: Float[Tensor, "b c h w"], count: int, windows: str = 
     return pool_parts(features, maps.expand(len(features), -1, -1, -1))
 
 
+@full_precision
 def join_stripes(stripes: Float[Tensor, "b p c"]) -> Float[Tensor, "b p*c"]:
     """A vector of length 1 of p stripes, each of length p^-1/2.
 

@@ -2,7 +2,7 @@
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from matlib.config import ModelConfig, RunConfig, flatten
 from matlib.geometry import Keypoints
