@@ -36,7 +36,8 @@ class Halves(Method):
         return Output(halves, torch.stack(after, dim=1), list(logits))
 
     def losses(self, output, step):
-        return {"identity": sum(map(step.identity, output.logits)) / 2, "triplet": step.triplet(output.halves.flatten(1))}
+        return {"identity": sum(map(step.identity, output.logits)) / 2,
+                "triplet": step.triplet(output.halves.flatten(1))}
 
     def describe(self, output):
         return PartDescriptors(output.after, torch.ones(output.after.shape[:2], device=output.after.device))
