@@ -1,0 +1,313 @@
+"""The numeric claims of the paper's sections 4.3 to 4.5, each beside what the records say, with a verdict by one rule.
+
+The rule is ``verdict``: it looks at the 95 % interval of a difference and at the side of 0 on which the paper's lies.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from matlib.ablations import ROWS
+from matlib.annyville import PRESETS
+from matlib.data.readers.counts import COUNTS, PAPER
+from matlib.evaluation import Interval
+from matlib.report import quoted
+from matlib.report.comparison import TWINS, Twin, of_twin
+from matlib.report.tables import (
+    METRICS, NOT_RUN, TRAINED, experiments, in_pairs, paired_difference, show, steps_difference, training_deviation)
+
+AGREES, CONTRADICTS, UNDECIDED = "agrees", "contradicts", "not distinguishable"
+NOT_TESTED, NOT_TESTABLE = "not tested at scale", "not testable here"
+VERDICTS = (AGREES, CONTRADICTS, UNDECIDED, NOT_TESTED, NOT_TESTABLE)
+
+_OCCLUDED, _OCCLUDED_REID, _PARTIAL_REID, _PARTIAL_ILIDS, _MARKET, _DUKE = TWINS
+_TITLES = METRICS | {"rank3": "R-3"}
+_MAT = "MAT, the paper"
+_METHODS = {"full": _MAT, "pat": "PAT", "isp": "ISP", "horeid": "HOReID"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says of one row less another, on the set that a twin stands for.
+
+    Without ``less``, of a row's own number on the paper's set. With ``then``, of two steps: what ``row`` adds to
+    ``less``, less what ``then`` adds to ``row``. ``close``: the paper says that the two are near each other, not that
+    one is ahead. ``said`` are the differences in the text, where it has them.
+    """
+
+    section: str
+    words: str
+    row: str
+    less: str = ""
+    then: str = ""
+    twin: Twin = _OCCLUDED
+    metrics: tuple[str, ...] = ("rank1", "mAP")
+    close: bool = False
+    said: tuple[float, ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.less, self.row, self.then) if name)
+
+    def paper(self, metric: str) -> float:
+        """The paper's value, from the cells of its tables."""
+        first, middle, last = (printed(name, self.twin, metric) if name else 0.0
+                               for name in (self.less, self.row, self.then))
+        return round(middle - first - (last - middle if self.then else 0.0), 2)
+
+    def side(self, metric: str) -> int | None:
+        """Of 0, that of the paper's difference; 0 where the claim has none; None where it is of no difference."""
+        if not self.less:
+            return None
+        return 0 if self.close else 1 if self.paper(metric) > 0 else -1
+
+
+def printed(row: str, twin: Twin, metric: str) -> float:
+    """The number of a row in the paper's tables, in percent."""
+    if twin is _OCCLUDED:
+        return ROWS[row].paper[list(METRICS).index(metric)]
+    return quoted.ROWS[_METHODS[row]][2][2 * TWINS.index(twin) + twin.metrics.index(metric)]
+
+
+CLAIMS = (
+    Claim("4.3", "#1 to #2: parts and self-supervised keypoints", "no_transformer", "baseline"),
+    Claim("4.3", "#2 to #3: the encoder", "encoder_only", "no_transformer", said=(2.6, 2.6)),
+    Claim("4.3", "#2 to #4: the decoder", "decoder_only", "no_transformer"),
+    Claim("4.3", "#4 to #3: the encoder more than the decoder", "encoder_only", "decoder_only"),
+    Claim("4.3", "#3 to #5: the decoder beside the encoder", "full", "encoder_only"),
+    Claim("4.3", "#6 to #5: self-supervised keypoints, not a detector's", "full", "pretrained_keypoints",
+          said=(2.0, 4.5)),
+    Claim("4.3", "#1 to #2 brings more than #2 to #5: parts, not the transformer", "no_transformer", "baseline",
+          "full"),
+    Claim("4.4", "3 to 10 parts", "full", "parts_3"),
+    Claim("4.4", "6 to 10 parts", "full", "parts_6"),
+    Claim("4.4", "17 parts to 10", "full", "parts_17"),
+    Claim("4.4", "6 parts and 17 are close", "parts_17", "parts_6", close=True),
+    *(Claim("4.5", f"MAT's own number on {twin.of}", "full", twin=twin, metrics=twin.metrics) for twin in TWINS),
+    Claim("4.5", "MAT over PAT on Occluded-Duke", "full", "pat", said=(1.3, 5.2)),
+    Claim("4.5", "MAT over ISP on Occluded-Duke", "full", "isp", said=(3.4, 6.5)),
+    Claim("4.5", "MAT over PAT on Occluded-REID", "full", "pat", twin=_OCCLUDED_REID, said=(1.6, 1.4)),
+    Claim("4.5", "MAT over HOReID on Occluded-REID", "full", "horeid", twin=_OCCLUDED_REID, said=(2.9, 3.3)),
+    Claim("4.5", "MAT over PAT on Partial-REID", "full", "pat", twin=_PARTIAL_REID, metrics=("rank1", "rank3")),
+    Claim("4.5", "MAT over PAT on Partial-iLIDS", "full", "pat", twin=_PARTIAL_ILIDS, metrics=("rank1", "rank3")),
+    Claim("4.5", "MAT over PAT on Market-1501", "full", "pat", twin=_MARKET, metrics=("mAP",), said=(1.4,)),
+    Claim("4.5", "MAT and PAT are close on Market-1501", "full", "pat", twin=_MARKET, metrics=("rank1",), close=True),
+    Claim("4.5", "MAT over ISP on DukeMTMC-reID", "full", "isp", twin=_DUKE, metrics=("mAP",)),
+    Claim("4.5", "MAT and ISP are close on DukeMTMC-reID", "full", "isp", twin=_DUKE, metrics=("rank1",), close=True),
+)
+
+#: The two steps of the paper's conclusion, and differences that it does not claim: ``points`` tells of them.
+PARTS, STEPS = CLAIMS[0], CLAIMS[6]
+TRANSFORMER = Claim("4.3", "#2 to #5", "full", "no_transformer")
+MOTION = Claim("", "the motion losses", "full", "guards_only")
+ALL_LOSSES = Claim("", "the motion losses and their guards", "full", "identity_only")
+TRUE_PARTS = Claim("", "pooled over the true parts", "true_parts", "baseline")
+TRUE_PARTS_OVER_MAT = Claim("", "pooled over the true parts", "true_parts", "full")
+
+
+def verdict(side: int | None, found: Interval | None) -> str:
+    """The rule: from the side of 0 on which the paper's difference lies (1, -1), and the interval of ours.
+
+    * ``agrees``: the whole interval lies on the paper's side of 0; ``contradicts``: on the other;
+    * ``not distinguishable``: it holds 0;
+    * ``not tested at scale``: there is no interval;
+    * ``not testable here``: the claim is of no difference (side None), but of a number on a set that is not at hand.
+
+    A claim that two rows are close has no side (0): an interval without 0 contradicts it, and none proves it.
+    """
+    if side is None:
+        return NOT_TESTABLE
+    if found is None:
+        return NOT_TESTED
+    if found.low <= 0 <= found.high:
+        return UNDECIDED
+    return AGREES if side == (1 if found.low > 0 else -1) else CONTRADICTS
+
+
+class Measured(NamedTuple):
+    """Differences by metric, in points; the runs of each row; at what scale; the folder of the records."""
+
+    differences: dict[str, Interval]
+    runs: str
+    scale: str
+    folder: str
+
+
+def measure(claim: Claim, frame: pd.DataFrame) -> Measured | None:
+    """A claim's differences at the largest scale (training images, then epochs) that has all its rows; None without.
+
+    The ``smoke`` profile is none, and neither is a scale at which no row was trained twice: what another training
+    changes would be unknown there.
+    """
+    found = experiments(of_twin(claim.twin, frame[frame["profile"] != "smoke"]))
+    for _, group in sorted(found, key=lambda each: _size(each[1]), reverse=True):
+        if differences := _differences(claim, group):
+            rows = [group[group["name"] == name] for name in claim.rows]
+            return Measured(differences, _counts(rows), _scale(group), _folders(pd.concat(rows)))
+    return None
+
+
+def _differences(claim: Claim, group: pd.DataFrame) -> dict[str, Interval] | None:
+    between = training_deviation(group, claim.metrics)
+    rows = [group[group["name"] == name] for name in claim.rows]
+    if len(rows) < 2 or between.isna().any():
+        return None
+    return steps_difference(*rows, between) if claim.then else paired_difference(rows[1], rows[0], between)
+
+
+def _size(group: pd.DataFrame) -> tuple[float, int]:
+    return group["images"].dropna().max() if group["images"].notna().any() else 0, group["epochs"].iloc[0]
+
+
+def _counts(rows: list[pd.DataFrame]) -> str:
+    counts = [str(len(runs)) for runs in rows]
+    return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
+
+
+def _scale(group: pd.DataFrame) -> str:
+    """Profile, length and training people, in words."""
+    run, size = group.iloc[0], int(_size(group)[0])
+    train = run["config"].train
+    steps = run["epochs"] * (size // (train.identities_per_batch * train.images_per_identity))
+    people = {preset.train_identities * preset.train_pictures: preset.train_identities for preset in PRESETS.values()}
+    return (f"{run['profile']} profile, {run['epochs']} epochs of {size:,} images ({steps:,} steps)"
+            + (f", {people[size]} people" if size in people and run["trained_on"].startswith("annyville") else ""))
+
+
+def _folders(runs: pd.DataFrame) -> str:
+    """Where the records are: the folders of the rows' folders."""
+    places = [list(Path(path).parents) for path in runs["path"]]
+    return ", ".join(sorted({place[min(2, len(place) - 1)].as_posix() for place in places}))
+
+
+def results_table(frame: pd.DataFrame, claims: Iterable[Claim] = CLAIMS) -> pd.DataFrame:
+    """A line for each number of each claim: the paper's, ours with its interval and n runs a row, the verdict."""
+    lines = {}
+    for claim in claims:
+        found = measure(claim, frame) if claim.less else None
+        for metric in claim.metrics:
+            interval = found.differences[metric] if found else None
+            value = claim.paper(metric)
+            lines[claim.words, _TITLES[metric]] = {
+                "the paper's": f"{value:+.1f}" if claim.less else f"{value:.1f}",
+                "here": in_pairs(*interval) if interval else NOT_RUN,
+                "n": found.runs if found else NOT_RUN,
+                "verdict": verdict(claim.side(metric), interval),
+                "scale": found.scale if found else NOT_RUN,
+                "records": found.folder if found else NOT_RUN}
+    result = pd.DataFrame.from_dict(lines, orient="index")
+    result.index = pd.MultiIndex.from_tuples(result.index)
+    return result
+
+
+def of_section(section: str) -> list[Claim]:
+    return [claim for claim in CLAIMS if claim.section == section]
+
+
+def show_results(table: pd.DataFrame) -> Styler:
+    """``results_table`` as the page prints it: a scale and a folder that all lines share are its caption."""
+    shared = [column for column in ("scale", "records") if table[column].nunique() <= 1 + (table[column] == NOT_RUN).any()]
+    values = {column: next((value for value in table[column] if value != NOT_RUN), None) for column in shared}
+    words = [value if column == "scale" else f"records in {value}" for column, value in values.items() if value]
+    return show(table.drop(columns=shared), "; ".join(["in points", *words]))
+
+
+def tally(table: pd.DataFrame) -> dict[str, int]:
+    """How many lines have each verdict."""
+    return {each: int((table["verdict"] == each).sum()) for each in VERDICTS}
+
+
+def points(frame: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
+    """What the records say of the paper's main conclusion, of motion and of parts, a paragraph each.
+
+    ``scores`` are those of ``tables.load_scores``. A paragraph whose records are missing is left out.
+    """
+    found = (_conclusion(frame), _motion(frame), _found_by_motion(scores), _true_parts(frame))
+    return [paragraph for paragraph in found if paragraph]
+
+
+def _conclusion(frame: pd.DataFrame) -> str:
+    parts, transformer, steps = (measure(claim, frame) for claim in (PARTS, TRANSFORMER, STEPS))
+    if not parts or not transformer or not steps or len({parts.scale, transformer.scale, steps.scale}) > 1:
+        return ""
+    less = [steps.differences[metric].value < 0 for metric in PARTS.metrics]
+    order = "reversed" if all(less) else "in neither order" if any(less) else "in the same order"
+    return (f"The paper's main conclusion is that parts and keypoints bring most and the transformer little: "
+            f"{_paper(PARTS)} from #1 to #2, {_paper(TRANSFORMER)} from #2 to #5. Here ({steps.scale}) it comes out "
+            f"{order}: {_ours(parts)} from #1 to #2, {_ours(transformer)} from #2 to #5. The first step less the "
+            f"second is {_ours(steps)}.")
+
+
+def _motion(frame: pd.DataFrame) -> str:
+    motion, losses = measure(MOTION, frame), measure(ALL_LOSSES, frame)
+    if not motion or not losses:
+        return ""
+    gains = any(each.differences[metric].low > 0 for each in (motion, losses) for metric in MOTION.metrics)
+    return (f"Motion brings {'a gain' if gains else 'no gain that can be told from chance'} in retrieval: the full model "
+            f"less the same without motion losses is {_ours(motion)}; less the same with identity losses alone "
+            f"{_ours(losses)} ({motion.scale}).")
+
+
+def _found_by_motion(scores: pd.DataFrame) -> str:
+    trained = scores[(scores["network"] == TRAINED) & (scores["profile"] != "smoke")]
+    rows = [trained[trained["name"] == name] for name in (MOTION.less, MOTION.row)]
+    if not all(map(len, rows)):
+        return ""
+    without, full = (runs[["joint error", "body NMI"]].mean() for runs in rows)
+    return (f"What motion does give is keypoints and parts: with its losses the error of the joints goes from "
+            f"{without['joint error']:.1f} to {full['joint error']:.1f}, the agreement of the parts with the true ones "
+            f"on the body (NMI) from {without['body NMI']:.1f} to {full['body NMI']:.1f} percent (the means of "
+            f"{_counts(rows)} runs, {', '.join(sorted(set(rows[1]['profile'])))} profile).")
+
+
+def _true_parts(frame: pd.DataFrame) -> str:
+    found, beside = measure(TRUE_PARTS, frame), measure(TRUE_PARTS_OVER_MAT, frame)
+    if not found or not beside:
+        return ""
+    return (f"What parts could give is there: the baseline's trunk pooled over the true visible parts is {_ours(found)} "
+            f"above the baseline and {_ours(beside)} above the full model ({found.scale}). No method can have such parts "
+            "from pictures.")
+
+
+def _paper(claim: Claim) -> str:
+    return " and ".join(f"{claim.paper(metric):+.1f} {_TITLES[metric]}" for metric in claim.metrics)
+
+
+def _ours(found: Measured) -> str:
+    return " and ".join(f"{in_pairs(*found.differences[metric])} {_TITLES[metric]}" for metric in ("rank1", "mAP"))
+
+
+def slips() -> list[str]:
+    """The paper's own slips in sections 4.1 to 4.5: what it prints, and what its tables or the sets themselves say."""
+    pat = next(claim for claim in CLAIMS if claim.said and claim.less == "pat")
+    first, second = best_on()
+    duke, partial, market = (PAPER[name] for name in ("occluded_duke", "partial_reid", "market1501"))
+    isp = printed("full", _MARKET, "mAP") - printed("isp", _MARKET, "mAP")
+    return [
+        f"Section 4.5: {pat.said[0]:.1f} points of rank-1 over PAT on Occluded-Duke; by Table 3 {pat.paper('rank1'):.1f}.",
+        f"Table 3: the best on five sets; in rank-1 on {first} of its six, in its second metric on {second}.",
+        "Section 4.5: an advantage of 1.4 in mAP on Market-1501 is over PAT; ISP stands nearer, at "
+        f"{isp:.1f}.",
+        f"Section 4.1: {duke.images:,} training images of Occluded-Duke; {duke.why}.",
+        f"Section 4.1: {partial.images:,} images of Partial-REID; {partial.why}.",
+        f"Section 4.1: {market.images:,} gallery images of Market-1501; {market.why}, and "
+        f"{COUNTS['market1501'].gallery.images:,} are left.",
+        f"Table 3: the size, the trunk or the source of {_mislabelled()} is not what the row says; the notes under the "
+        "quoted table say how.",
+    ]
+
+
+def best_on() -> tuple[int, int]:
+    """On how many of Table 3's six sets MAT's first number is the highest, and its second."""
+    others = [row[2] for label, row in quoted.ROWS.items() if label != _MAT]
+    wins = [all(not other[i] >= value for other in others) for i, value in enumerate(quoted.ROWS[_MAT][2])]
+    return sum(wins[::2]), sum(wins[1::2])
+
+
+def _mislabelled() -> str:
+    labels = [label for label, (*_, notes) in quoted.ROWS.items() if notes and label != _MAT]
+    return f"{', '.join(labels[:-1])} and {labels[-1]}"
