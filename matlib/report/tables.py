@@ -180,10 +180,10 @@ def steps_difference(first: pd.DataFrame, middle: pd.DataFrame, last: pd.DataFra
         middles += [between_them, between_them]
     half = bootstrap_difference(_join(middles), _join(ends),
                                 clusters=np.concatenate([run["identities"] for run in middles]))
-    weights = ((first, 1), (middle, 4), (last, 1))
+    weighted = ((first, 1), (middle, 4), (last, 1))
     return {metric: _widened(Interval(*(2 * number for number in half[metric])),
-                             sum(weight * _training_variance(runs, metric, between[metric]) for runs, weight in weights))
-            for metric in between.index}
+                             sum(weight * _training_variance(runs, metric, deviation) for runs, weight in weighted))
+            for metric, deviation in between.items()}
 
 
 def _same_queries(*rows: list[dict[str, np.ndarray]]) -> bool:
