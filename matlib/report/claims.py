@@ -163,8 +163,10 @@ def _differences(claim: Claim, group: pd.DataFrame) -> dict[str, Interval] | Non
     return steps_difference(*rows, between) if claim.then else paired_difference(rows[1], rows[0], between)
 
 
-def _size(group: pd.DataFrame) -> tuple[float, int]:
-    return group["images"].dropna().max() if group["images"].notna().any() else 0, group["epochs"].iloc[0]
+def _size(group: pd.DataFrame) -> tuple[int, int]:
+    """Training images, where the records have them, and epochs."""
+    images = group["images"].dropna()
+    return int(images.max()) if len(images) else 0, int(group["epochs"].iloc[0])
 
 
 def _counts(rows: list[pd.DataFrame]) -> str:
@@ -174,7 +176,7 @@ def _counts(rows: list[pd.DataFrame]) -> str:
 
 def _scale(group: pd.DataFrame) -> str:
     """Profile, length and training people, in words."""
-    run, size = group.iloc[0], int(_size(group)[0])
+    run, (size, _) = group.iloc[0], _size(group)
     train = run["config"].train
     steps = run["epochs"] * (size // (train.identities_per_batch * train.images_per_identity))
     people = {preset.train_identities * preset.train_pictures: preset.train_identities for preset in PRESETS.values()}
