@@ -277,8 +277,8 @@ def _found_by_motion(scores: pd.DataFrame) -> str:
     return (f"What motion {'does give' if full['joint error'] < without['joint error'] else 'changes'} is in keypoints "
             f"and parts: with its losses the mean error of the joints goes from {without['joint error']:.1f} to "
             f"{full['joint error']:.1f} percent of the image's height, the agreement of the parts with the true ones "
-            f"on the body (NMI) from {without['body NMI']:.1f} to {full['body NMI']:.1f} percent; horizontal stripes have "
-            f"{fixed['body NMI']:.1f} ({_counts(rows[:2])} runs a row, laptop profile).")
+            f"on the body (NMI) from {without['body NMI']:.1f} to {full['body NMI']:.1f} percent; horizontal stripes "
+            f"have {fixed['body NMI']:.1f} ({_counts(rows[:2])} runs a row, laptop profile).")
 
 
 def _true_parts(frame: pd.DataFrame) -> str:
