@@ -79,6 +79,7 @@ PARAMETERS = {
     "table2": {"records": RECORDED, "dataset": DATASET, "root": ROOT,
                "runs": [RUN.format(where=PROFILE, row=row.name, seed=SEEDS[0]) for row in TABLE_2]},
     "table3": {"records": [*RECORDED, str(BOOK / "table3"), *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]},
+    "results": {"records": [*RECORDED, str(BOOK / "table3"), *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]},
     "your_method": {"profile": PROFILE, "dataset": DATASET, "root": ROOT, "out": f"_build/own/{PROFILE}",
                     "records": [str(BOOK / "records"), str(BOOK / "table3")], "methods": str(BOOK)}
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),
@@ -102,6 +103,7 @@ NEEDS = {
     "table1": RECORDS + REFERENCE,
     "table2": [MANIFEST] + RECORDS + CHECKPOINTS + REFERENCE,
     "table3": RECORDS + TESTS + REFERENCE,
+    "results": RECORDS + TESTS + REFERENCE,
     "your_method": [MANIFEST] + REFERENCE,
     "scores": RECORDS + [SCORES] + REFERENCE,
     "trials": REFERENCE,

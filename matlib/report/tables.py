@@ -156,7 +156,7 @@ def paired_difference(
     None where there are no such runs, no results by query, or other queries.
     """
     ours, theirs = _by_query(runs), _by_query(others)
-    if not ours or not theirs or any(not np.array_equal(run["queries"], ours[0]["queries"]) for run in ours + theirs):
+    if not _same_queries(ours, theirs):
         return None
     pairs = list(product(ours, theirs))
     found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
@@ -165,6 +165,30 @@ def paired_difference(
         return {metric: _widened(found[metric], 0.0) for metric in METRICS}
     return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
                              + _training_variance(others, metric, between[metric])) for metric in between.index}
+
+
+def steps_difference(first: pd.DataFrame, middle: pd.DataFrame, last: pd.DataFrame, between: pd.Series
+                     ) -> dict[str, Interval] | None:
+    """What the step from the first row's runs to the middle one's brings, less what the step from there to the last
+    brings; as ``paired_difference``, whose chances it holds, with those of the middle row counted twice."""
+    sides = [_by_query(runs) for runs in (first, middle, last)]
+    if not _same_queries(*sides):
+        return None
+    ends, middles = [], []
+    for before, between_them, after in product(*sides):
+        ends += [before, after]
+        middles += [between_them, between_them]
+    half = bootstrap_difference(_join(middles), _join(ends),
+                                clusters=np.concatenate([run["identities"] for run in middles]))
+    weighted = ((first, 1), (middle, 4), (last, 1))
+    return {metric: _widened(Interval(*(2 * number for number in half[metric])),
+                             sum(weight * _training_variance(runs, metric, deviation) for runs, weight in weighted))
+            for metric, deviation in between.items()}
+
+
+def _same_queries(*rows: list[dict[str, np.ndarray]]) -> bool:
+    """Whether each row has results by query, and all of the same queries."""
+    return all(rows) and all(np.array_equal(run["queries"], rows[0][0]["queries"]) for runs in rows for run in runs)
 
 
 def _widened(interval: Interval, variance: float) -> Interval:
