@@ -16,9 +16,12 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 SOURCE = Path(__file__).parents[1]
-#: The parts of MathJax that pages load, instead of a bundle with a menu and speech rules of half a megabyte. What the
-#: package holds beside them is not copied: a page that needs \boldsymbol or \cancel adds "[tex]/boldsymbol" here.
-MATHJAX = ["core", "input/tex", "output/chtml", "output/chtml/fonts/tex", "a11y/assistive-mml"]
+#: The parts of MathJax that pages load, instead of a bundle with a menu and speech rules of half a megabyte. What its
+#: package holds beside them is not copied: a page that needs \cancel, say, adds "cancel" here.
+TEX = ["ams", "boldsymbol", "noundefined"]
+MATHJAX = ["core", "input/tex-base", *(f"[tex]/{name}" for name in TEX), "output/chtml", "a11y/assistive-mml"]
+MATHJAX_FILES = ["startup.js", "output/chtml/fonts/tex.js",
+                 *(f"{part.replace('[tex]', 'input/tex/extensions')}.js" for part in MATHJAX)]
 #: Live code (its address is on another host), and the design elements of pages that have none.
 THEBE = re.compile("thebe", re.IGNORECASE)
 DESIGN = re.compile("sphinx-design|design-tabs")
@@ -44,7 +47,7 @@ def configure(app: Sphinx, config: Config) -> None:
     options["extra_footer"] = footer(citation, options.get("repository_url"))
     config.html_extra_path = [*config.html_extra_path, str(SOURCE / "CITATION.cff"), str(SOURCE / "LICENSE")]
     config.mathjax_path = "mathjax/startup.js"
-    config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": {"[-]": ["autoload", "require"]}}}
+    config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": {"[+]": TEX}}}
 
 
 def footer(citation: dict[str, Any], repository: str | None) -> str:
@@ -87,7 +90,7 @@ def write_index(site: Path, root: str, title: str) -> None:
 
 def copy_mathjax(target: Path) -> None:
     package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
-    for name in ["startup.js", *(f"{part}.js" for part in MATHJAX)]:
+    for name in MATHJAX_FILES:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(package / name, target / name)
     fonts = "output/chtml/fonts/woff-v2"
