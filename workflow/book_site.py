@@ -31,6 +31,8 @@ SOURCE_MAP = re.compile(r"(/\*#|//#) sourceMappingURL=\S+?( ?\*/)?(\n|$)")
 ICON_SCRIPT = re.compile(r'\s*<script[^>]*/fontawesome\.js[^>]*></script>')
 UNUSED_SCRIPTS = re.compile(r'\s*<script[^>]*src="[^"]*(?:/fontawesome|/searchtools|/language_data|searchindex)\.js[^>]*>'
                             r'</script>')
+#: A page that is opened as a file may not read others, so that its search shows titles alone.
+NO_EXCERPTS = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{title}</title><meta http-equiv="refresh" content="0; url={page}"></head>
@@ -66,6 +68,8 @@ def footer(citation: dict[str, Any], repository: str | None) -> str:
 
 def drop_unused_assets(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Of the files and scripts that extensions add to every page, keeps each once, and those that the page uses."""
+    if pagename == "search":
+        app.add_js_file(None, body=NO_EXCERPTS)
     for kind in ("css_files", "script_files"):
         kept = {}
         for asset in context[kind]:
