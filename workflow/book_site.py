@@ -25,7 +25,8 @@ MATHJAX_FILES = ["startup.js", "output/chtml/fonts/tex.js",
 #: Live code (its address is on another host), and the design elements of pages that have none.
 THEBE = re.compile("thebe", re.IGNORECASE)
 DESIGN = re.compile("sphinx-design|design-tabs")
-ICON_RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:before,?)+)\{content:"[^"]*"\}')
+RULE = re.compile(r"([^{};]*)\{[^{}]*\}")  # of a style sheet; inside a @media block too
+CLASS = re.compile(r"\.([a-zA-Z_-][\w-]*)")
 SOURCE_MAP = re.compile(r"(/\*#|//#) sourceMappingURL=\S+?( ?\*/)?(\n|$)")
 #: The whole icon set as a script (the fonts draw them too), and, on all but the search page, what searches.
 ICON_SCRIPT = re.compile(r'\s*<script[^>]*/fontawesome\.js[^>]*></script>')
@@ -109,7 +110,7 @@ def trim(site: Path) -> None:
     static = site / "_static"
     for path in [*static.rglob("*.css"), *static.glob("scripts/*.js")]:
         path.write_text(SOURCE_MAP.sub("", path.read_text()))
-    trim_icons(site, static)
+    trim_theme(site, static)
     files = {path for path in static.rglob("*") if path.is_file() and static / "mathjax" not in path.parents}
     found = set(site.glob("*.html"))
     while found:  # files that are named by pages, and by the styles and scripts among them
@@ -123,17 +124,19 @@ def trim(site: Path) -> None:
             folder.rmdir()
 
 
-def trim_icons(site: Path, static: Path) -> None:
-    """Of some two thousand icons, leaves the rules and the glyphs of those that pages, scripts or styles name."""
-    texts = [path.read_text() for pattern in ("*.html", "_static/*.js", "_static/scripts/*theme.js")
-             for path in site.glob(pattern)]
-    used = {name for text in texts for name in re.findall(r"\bfa-[a-z0-9-]+", text)}
+def trim_theme(site: Path, static: Path) -> None:
+    """Of the theme's rules leaves those whose classes pages or scripts name, of its icons those with a rule."""
+    words = {word for pattern in ("*.html", "_static/*.js", "_static/scripts/*.js") for path in site.glob(pattern)
+             for word in re.findall(r"[\w-]+", path.read_text())}
 
     def keep(rule: re.Match) -> str:
-        return rule[0] if used & set(re.findall(r"fa-[a-z0-9-]+", rule[1])) else ""
+        selectors = rule[1]
+        if any(mark in selectors for mark in ("(", "\\", "/*")):  # not worth reading right
+            return rule[0]
+        return rule[0] if any(words.issuperset(CLASS.findall(each)) for each in selectors.split(",")) else ""
 
     theme = static / "styles" / "pydata-sphinx-theme.css"
-    css = ICON_RULE.sub(keep, theme.read_text())
+    css = RULE.sub(keep, theme.read_text())
     theme.write_text(re.sub(r"url\([^)]*\.woff2\) format\(\"woff2\"\),", "", css))
     styles = "".join(path.read_text() for path in static.rglob("*.css"))
     glyphs = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", styles)}
