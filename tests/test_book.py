@@ -145,7 +145,7 @@ def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address
     config = yaml.safe_load((REPOSITORY / "_config.yml").read_text())
     config["repository"]["url"] = address
     config["sphinx"]["local_extensions"]["book_site"] = str(REPOSITORY / "workflow")
-    del config["bibtex_bibfiles"], config["html"]["favicon"]
+    del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"], config["html"]["favicon"]
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: page\n")

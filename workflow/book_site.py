@@ -127,7 +127,7 @@ def trim(site: Path) -> None:
 def trim_theme(site: Path, static: Path) -> None:
     """Of the theme's rules leaves those whose classes pages or scripts name, of its icons those with a rule."""
     words = {word for pattern in ("*.html", "_static/*.js", "_static/scripts/*.js") for path in site.glob(pattern)
-             for word in re.findall(r"[\w-]+", path.read_text())}
+             for word in re.findall(r"[\w-]+", path.read_text())} | {"bs-tooltip-auto"}  # which a script puts together
 
     def keep(rule: re.Match) -> str:
         selectors = rule[1]
