@@ -30,8 +30,8 @@ CLASS = re.compile(r"\.([a-zA-Z_-][\w-]*)")
 SOURCE_MAP = re.compile(r"(/\*#|//#) sourceMappingURL=\S+?( ?\*/)?(\n|$)")
 #: The whole icon set as a script (the fonts draw them too), and, on all but the search page, what searches.
 ICON_SCRIPT = re.compile(r'\s*<script[^>]*/fontawesome\.js[^>]*></script>')
-UNUSED_SCRIPTS = re.compile(r'\s*<script[^>]*src="[^"]*(?:/fontawesome|/searchtools|/language_data|searchindex)\.js[^>]*>'
-                            r'</script>')
+UNUSED_SCRIPTS = re.compile(
+    r'\s*<script[^>]*[/"](?:fontawesome|searchtools|language_data|searchindex)\.js[^>]*></script>')
 #: A page that is opened as a file may not read others, so that its search shows titles alone.
 NO_EXCERPTS = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 INDEX = """<!DOCTYPE html>
