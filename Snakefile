@@ -8,7 +8,7 @@ What is made again, and when:
          hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
          on from its last epoch; one whose record or checkpoint is lost is trained anew. A run of other settings or
          data is moved into a hidden folder beside it before the new one starts.
-  tests  of Table 3's runs on other sets, once for each run.
+  tests  of Table 3's runs on other sets, and the scores of the shown run, once for each run.
   pages  the other notebooks: whenever the notebook, a record or any file of the library changes.
   html   whenever a page or a text of the book changes.
 Everything is made in the working directory (--directory); the sources are read from where this file is.
@@ -53,6 +53,7 @@ if "3" in TABLES:
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
 CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
+SCORES = f"{SHOWN}/record-scores-{DATASET}.json"  # a step of its own: no page writes what another one reads
 TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" in run for tested in TESTED_ON]
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer")
@@ -82,7 +83,7 @@ PARAMETERS = {
     "your_method": {"profile": PROFILE, "dataset": DATASET, "root": ROOT, "out": f"_build/own/{PROFILE}",
                     "records": [str(BOOK / "records"), str(BOOK / "table3")], "methods": str(BOOK)}
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),
-    "scores": {"records": RECORDED, "runs": [SHOWN], "dataset": DATASET, "root": ROOT},
+    "scores": {"records": RECORDED, "runs": [], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},
     "longer": {"records": [*RECORDED, str(BOOK / "longer"), str(BOOK / "ladder" / "large")]},
     "figure1": {"run": SHOWN, "root": ROOT},
@@ -103,9 +104,9 @@ NEEDS = {
     "table2": [MANIFEST] + RECORDS + CHECKPOINTS + REFERENCE,
     "table3": RECORDS + TESTS + REFERENCE,
     "your_method": [MANIFEST] + REFERENCE,
-    "scores": [MANIFEST, *MODEL] + REFERENCE,
+    "scores": RECORDS + [SCORES] + REFERENCE,
     "trials": REFERENCE,
-    "longer": RECORDS + REFERENCE,
+    "longer": RECORDS + [SCORES] + REFERENCE,
     "figure1": MODEL,
     "figure3": MODEL,
     "protocol": [MANIFEST, *MODEL],
@@ -275,6 +276,21 @@ rule test:
     shell:
         "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/guard.py {params.run:q}/.test.lock"
         " python -m matlib.testing --run {params.run:q} --dataset {wildcards.tested} --root {params.root:q}"
+
+
+rule score:
+    message: "score {wildcards.row}, seed {wildcards.seed} against the truth"
+    input:
+        f"{RUN}/record.json",
+        f"{RUN}/checkpoint.pt",
+        data=training_data,
+    output: f"{RUN}/record-scores-{DATASET}.json"
+    params: run=lambda wildcards: RUN.format(**wildcards)
+    threads: 1
+    resources: gpu=1 if GPUS else 0
+    shell:
+        "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/guard.py {params.run:q}/.score.lock"
+        " python -m matlib.scoring --run {params.run:q} --dataset {DATASET} --root {ROOT:q}"
 
 
 rule training_page:

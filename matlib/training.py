@@ -42,6 +42,7 @@ from matlib.data import (
     joint_source,
     load_dataset,
 )
+from matlib.data.fingerprints import known_as
 from matlib.data.joints import JointSource
 from matlib.data.readers.options import title
 from matlib.distributed import in_processes, synchronise_batch_norm
@@ -75,7 +76,7 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
     if not data.train:
         raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, "
                           "and test on it with python -m matlib.testing")
-    check_same(config, fingerprint(data), out)
+    check_same(config, known_as(data), out)
     if (out / records.RECORD).exists() and (out / checkpoints.CHECKPOINT).exists():
         logger.info("%s: finished before, record in %s", config.name, out)
         return records.read_record(out)

@@ -49,6 +49,19 @@ def test_second_build_has_nothing_to_do(pipeline: Path) -> None:
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_pages_write_no_record_that_another_could_read(pipeline: Path) -> None:
+    """What is shown would depend on the order in which the pages were made."""
+    runs = pipeline / "runs" / "smoke"
+    made = {path.relative_to(runs).as_posix() for path in runs.rglob("record*.json")}
+    steps = {f"{row.name}/seed0/record.json" for row in TABLE_1} | {"full/seed0/record-scores-annyville-occluded.json"}
+    assert {path for path in made if "partial_" not in path} == steps  # the page of real photographs tests on these
+
+
+def test_wrong_tables_are_one_sentence(tmp_path: Path) -> None:
+    wrong = snakemake("--config", "tables=4", folder=tmp_path)
+    assert wrong.returncode != 0 and "error: tables are 1, 2 and 3" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
 def test_wrong_profile_is_one_sentence(tmp_path: Path) -> None:
     wrong = snakemake("--config", "profile=desktop", folder=tmp_path)
     assert wrong.returncode != 0

@@ -55,6 +55,12 @@ def fingerprint(dataset: ReIDDataset) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
+def known_as(dataset: ReIDDataset) -> frozenset[str]:
+    """The fingerprints that a run's record may have for these files: before recipes, a rendered set's was its pixels'.
+    """
+    return frozenset({fingerprint(dataset), dataset.rendered} - {None})
+
+
 def image_name(path: Path, root: Path) -> str:
     """An image's path from the set's folder, also where a CSV file names it elsewhere: both may be moved together."""
     return Path(path.relative_to(root) if path.is_relative_to(root) else os.path.relpath(path, root)).as_posix()

@@ -4,7 +4,7 @@ import inspect
 import itertools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from IPython.display import Markdown
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from matlib.ablations import row_config
+from matlib.ablations import Row, row_config
 from matlib.config import RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
@@ -64,6 +64,18 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
     return Network(model if trained else untrained, untrained, config, trained)
+
+
+def method_notes(rows: Iterable[Row]) -> Markdown:
+    """What the methods of some rows are, what of them is faithful and what a reading: their files' own words, folded.
+    """
+    notes = []
+    for row in rows:
+        architecture = row.changes["model.architecture"]
+        about = inspect.getdoc(inspect.getmodule(method_class(architecture)))
+        file = architecture.partition(":")[0].replace(".", "/")
+        notes.append(f"<details><summary>{plain(row.label)}: <code>{file}.py</code></summary>\n\n{about}\n\n</details>")
+    return Markdown("\n\n".join(notes))
 
 
 def find_methods(folder: Path | str) -> None:

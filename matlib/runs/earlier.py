@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from matlib.config import RunConfig, differences
-from matlib.data import fingerprint, load_dataset
+from matlib.data import load_dataset
+from matlib.data.fingerprints import known_as
 from matlib.errors import MatlibError
 from matlib.folders import alone
 from matlib.runs import checkpoints, records
@@ -11,8 +12,8 @@ from matlib.runs import checkpoints, records
 RESUME = "resume.pt"
 
 
-def check_same(config: RunConfig, images: str, out: Path) -> None:
-    """Raises MatlibError if ``out`` holds a run, finished or not, of other settings or images (their fingerprint)."""
+def check_same(config: RunConfig, images: frozenset[str], out: Path) -> None:
+    """Raises MatlibError if ``out`` holds a run, finished or not, of other settings or images (``known_as``)."""
     other = _other(config, images, out)
     if other:
         raise MatlibError(f"{out} holds a run of {other}; choose another --out, or delete that folder to train it anew")
@@ -27,7 +28,7 @@ def set_aside(config: RunConfig, out: Path | str) -> Path | None:
     """
     out = Path(out)
     data = load_dataset(config.data.dataset, config.data.root, **config.data.options)
-    images = fingerprint(data)
+    images = known_as(data)
     if not _other(config, images, out):
         return None
     kept = "" if _unlike(config, images, out / RESUME) else RESUME
@@ -43,12 +44,12 @@ def set_aside(config: RunConfig, out: Path | str) -> Path | None:
     return moved
 
 
-def _other(config: RunConfig, images: str, out: Path) -> str:
+def _other(config: RunConfig, images: frozenset[str], out: Path) -> str:
     """In words, what the run in ``out`` is of that is not wanted; empty where there is none, or it is the same."""
     return _unlike(config, images, out / (records.RECORD if (out / records.RECORD).exists() else RESUME))
 
 
-def _unlike(config: RunConfig, images: str, file: Path) -> str:
+def _unlike(config: RunConfig, images: frozenset[str], file: Path) -> str:
     """The same of a record or a state to resume from; empty where there is no such file."""
     if not file.exists():
         return ""
@@ -61,4 +62,4 @@ def _unlike(config: RunConfig, images: str, file: Path) -> str:
     changed = differences(config, RunConfig.from_dict(earlier))
     if changed:
         return f"another configuration ({', '.join(changed)} differ)"
-    return "" if seen == images else f"other images of {config.data.dataset}"
+    return "" if seen in images else f"other images of {config.data.dataset}"

@@ -1,5 +1,6 @@
 """A run in the way is told by its settings or its images, and set aside with all its files."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,8 @@ from builders import write_annyville
 from filelock import FileLock
 
 from matlib.ablations import row_config
+from matlib.data import load_dataset
+from matlib.data.fingerprints import fingerprint, known_as
 from matlib.errors import MatlibError
 from matlib.runs import checkpoints, earlier, records
 
@@ -32,11 +35,11 @@ def stop(out, config, images="abc123"):
 @pytest.mark.parametrize("leave", [finish, stop])
 def test_the_same_run_is_let_be(tmp_path, config, leave):
     out = tmp_path / "run"
-    earlier.check_same(config, "abc123", out)
+    earlier.check_same(config, frozenset({"abc123"}), out)
     assert earlier.set_aside(config, out) is None  # nothing there yet
     leave(out, config.change({"data.workers": 3}))  # where data lie and how they are read makes no other run
     before = sorted(out.iterdir())
-    earlier.check_same(config, "abc123", out)
+    earlier.check_same(config, frozenset({"abc123"}), out)
     assert earlier.set_aside(config, out) is None and sorted(out.iterdir()) == before
 
 
@@ -50,11 +53,11 @@ def test_another_run_is_named_and_set_aside_whole(tmp_path, config, leave, chang
         leave(out, config.change(changes), images)
         files = {path.name for path in out.iterdir() if path.is_file() and path.suffix != ".ipynb"} - {".lock"}
         with pytest.raises(MatlibError) as error:
-            earlier.check_same(config, "abc123", out)
+            earlier.check_same(config, frozenset({"abc123"}), out)
         assert what in str(error.value)
         moved = earlier.set_aside(config, out)
         assert moved == out / f".earlier-{number}" and {path.name for path in moved.iterdir()} == files
-        earlier.check_same(config, "abc123", out)
+        earlier.check_same(config, frozenset({"abc123"}), out)
     assert records.find_records(tmp_path) == []
     if leave is finish:
         assert json.loads((moved / records.RECORD).read_text())["data"]["fingerprint"] == images
@@ -79,3 +82,13 @@ def test_a_run_in_training_is_not_set_aside(tmp_path, config):
     with FileLock(out / ".lock"), pytest.raises(MatlibError, match="another training is writing"):
         earlier.set_aside(config, out)
     assert (out / records.RECORD).exists()
+
+
+def test_a_run_of_before_recipes_is_known_by_the_pixels_of_its_set(tmp_path, config):
+    data = load_dataset(config.data.dataset, config.data.root)
+    recent = dataclasses.replace(data, recipe='{"seed": 99}', rendered="pixels")
+    assert known_as(recent) == {fingerprint(recent), "pixels"} and fingerprint(recent) != "pixels"
+    finish(tmp_path / "run", config, images="pixels")
+    earlier.check_same(config, known_as(recent), tmp_path / "run")
+    assert known_as(dataclasses.replace(data, recipe=None, rendered=None)) == {
+        fingerprint(dataclasses.replace(data, recipe=None, rendered=None))}
