@@ -1,10 +1,13 @@
 """The smoke profile, from nothing to the HTML: what was made, and what a reader without a network finds in it."""
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from pipeline import REPOSITORY, snakemake
 
@@ -13,6 +16,10 @@ from matlib.ablations import TABLE_1
 #: Elements and attributes by which a page makes the browser fetch something. Links to follow (`a`) are none of them.
 FETCHES = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data",
            "video": "src"}
+
+
+#: Bytes that a page may make a reader fetch, without its pictures. Half of it is MathJax.
+PAGE = 1_500_000
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +31,12 @@ def html(pipeline: Path) -> Path:
 def pages(html: Path) -> dict[Path, BeautifulSoup]:
     return {path: BeautifulSoup(path.read_text(), "html.parser") for path in sorted(html.rglob("*.html"))
             if "_static" not in path.relative_to(html).parts}
+
+
+@pytest.fixture(scope="session")
+def contents(html: Path, pages: dict[Path, BeautifulSoup]) -> dict[Path, BeautifulSoup]:
+    """The pages but the redirect to the first one."""
+    return {path: page for path, page in pages.items() if path != html / "index.html"}
 
 
 def test_every_row_of_table_1_has_a_record(pipeline: Path) -> None:
@@ -84,3 +97,78 @@ def test_book_shows_no_error_warning_or_path_of_this_machine(pages: dict[Path, B
     for path, page in pages.items():
         for unwanted in ("Traceback (most recent call last)", "Warning:", str(REPOSITORY), sys.prefix):
             assert unwanted not in page.get_text(), f"{path.name} shows {unwanted}"
+
+
+def test_every_page_is_titled_and_says_what_made_it(html: Path, pages, contents) -> None:
+    title = yaml.safe_load((REPOSITORY / "_config.yml").read_text())["title"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    for path, page in pages.items():
+        assert title in page.title.get_text(), path.name
+    for path, page in contents.items():
+        footer = page.select_one("footer.bd-footer-content")
+        assert footer, path.name
+        for said in (f"matlib {citation['version']}", citation["license"], citation["title"], "arXiv:"):
+            assert said in footer.get_text(), f"{path.name}: {said}"
+        assert page.find("link", rel="icon")["href"].endswith("favicon.svg")
+
+
+def test_site_holds_nothing_that_no_page_loads(html: Path) -> None:
+    left = {path.relative_to(html).as_posix() for path in (html / "_static").rglob("*") if path.is_file()}
+    unused = re.compile(r"\.map$|\.woff2$|fontawesome\.js|locales/|thebe|/sre/|svg\.js$")
+    assert not {name for name in left if unused.search(name)}
+    assert sum((html / name).stat().st_size for name in left) < 2_000_000
+
+
+def test_pages_are_light_without_their_pictures(html: Path, contents) -> None:
+    mathjax = sum(path.stat().st_size for path in (html / "_static" / "mathjax").rglob("*.js"))
+    fonts = 90_000  # of MathJax, those that the book's equations use
+    for path, page in contents.items():
+        linked = {urlsplit(element.get("href") or element.get("src") or "").path
+                  for element in page.select("script[src], link[rel=stylesheet]")}
+        size = len(re.sub(r"data:image/[^\"']*|(?s:<svg.*?</svg>)", "", path.read_text()))
+        size += sum((html / name).stat().st_size for name in linked if "mathjax" not in name)
+        size += mathjax + fonts if any("mathjax" in name for name in linked) else 0
+        assert size < PAGE, f"{path.name}: {size:,} bytes"
+
+
+def test_mathjax_has_all_that_it_is_told_to_load(html: Path, contents) -> None:
+    mathjax = html / "_static" / "mathjax"
+    for path, page in contents.items():
+        if page.select_one("div.math, span.math"):
+            assert page.find("script", src=re.compile(r"_static/mathjax/startup\.js")), path.name
+            loaded = re.search(r'"load": \[([^]]*)\]', page.find("script", string=re.compile("window.MathJax")).string)
+            for part in re.findall(r'"([^"]+)"', loaded[1]):
+                assert (mathjax / f"{part.replace('[tex]', 'input/tex/extensions')}.js").is_file(), part
+
+
+def test_wide_equations_and_tables_scroll_in_their_own_box(html: Path, contents) -> None:
+    assert any(page.select("div.math") for page in contents.values())
+    for path, page in contents.items():
+        styles = [link["href"] for link in page.find_all("link", rel="stylesheet")]
+        assert any("matlib.css" in style for style in styles), path.name
+        for table in page.select("article table"):
+            assert table.find_parent(class_=["text_html", "pst-scrollable-table-container"]), path.name
+    css = re.sub(r"\s+", " ", (html / "_static" / "matlib.css").read_text())
+    assert re.search(r"div\.math \{[^}]*overflow: auto hidden", css)
+    assert re.search(r"\.text_html:has\(table\) \{[^}]*overflow-x: auto", css)
+    assert "@media print" in css
+
+
+@pytest.mark.parametrize(("address", "buttons"), [("", 0), ("https://github.com/someone/matlib", 1)])
+def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address: str, buttons: int) -> None:
+    config = yaml.safe_load((REPOSITORY / "_config.yml").read_text())
+    config["repository"]["url"] = address
+    config["sphinx"]["local_extensions"]["book_site"] = str(REPOSITORY / "workflow")
+    del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"], config["html"]["favicon"]
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+    (tmp_path / "book" / "page.md").write_text("# A page\n\n$$x$$\n")
+    build = subprocess.run(["jupyter-book", "build", "book", "-W", "-q"], cwd=tmp_path,
+                           capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    page = BeautifulSoup((tmp_path / "_build/html/page.html").read_text(), "html.parser")
+    links = {a["href"] for a in page.find_all("a", href=True) if address and a["href"].startswith(address)}
+    wanted = {address, f"{address}/edit/main/book/page.md", f"{address}/blob/main/book/page.md?plain=1"}
+    assert (wanted <= links and any("/issues/" in link for link in links)) if buttons else not links
+    assert bool(page.select(".dropdown-source-buttons")) == bool(buttons)
