@@ -252,9 +252,13 @@ def pool_regions(features: Float[Tensor, "b c h w"], maps: Float[Tensor, "b p h 
 @full_precision
 def visible_identity_loss(logits: Float[Tensor, "b n"], identities: Int[Tensor, "b"], visible: Bool[Tensor, "b"],
                           label_smoothing: float = 0.0) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the images that show a region; 0 where none does."""
+    """The mean cross-entropy of the images that show a region; 0 where none does.
+
+    With several processes the mean of their losses is that over the images of all.
+    """
     each = F.cross_entropy(logits, identities, label_smoothing=label_smoothing, reduction="none")
-    return (each * visible).sum() / visible.sum().clamp_min(1)
+    counts = gather(visible.sum()[None])
+    return (each * visible).sum() * len(counts) / counts.sum().clamp_min(1)
 
 
 @full_precision
