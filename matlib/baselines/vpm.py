@@ -99,6 +99,7 @@ class VPM(Method):
         """Before locator and reductions; published: 0.5."""
 
     also_reads = frozenset({"model.width"})
+    ignores = frozenset({"loss.triplet_distance", "model.descriptor"})
     weights = {"identity": 1.0, "identity_global": 1.0, "locator": 0.5, "triplet": 3.0}
     # Nesterov's momentum, and ten times the rate for locator and reductions too, cannot be said.
     published = {
