@@ -61,8 +61,6 @@ class FPR(Method):
     Raises MatlibError in ``forward`` for a map that has as many windows as channels, or none.
     """
 
-    also_reads = frozenset({"model.width"})
-
     @dataclass(frozen=True)
     class Settings:
         """Of the method; the published values where the docstring of the file names no reading."""
@@ -76,12 +74,17 @@ class FPR(Method):
         masks: bool = False  # the unit learns from the true parts of a rendered set
 
     also_reads = frozenset({"model.width"})
+    # What cannot be said: the trunk, ResNet-50-IBN; Adam's own kind of weight decay; a cosine after epoch 20, and 500
+    # steps of warm-up; and triplets that weigh all pairs of a batch.
     published = {
-        "data.height": 384, "data.width": 128, "data.pad": 0, "data.erasing": 0.0,
-        "train.identities_per_batch": 64, "train.images_per_identity": 4, "train.epochs": 60,
-        "train.optimizer": "adamw", "train.lr": 7e-4, "train.weight_decay": 5e-4,  # Adam: the decay in its gradient
-        "train.step_epochs": 20, "train.warmup_epochs": 2,  # a cosine after epoch 20, and 500 steps of warm-up
-        "loss.label_smoothing": 0.12, "model.method.reduce": False, "model.method.margin": 0.3,
+        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
+        "model.neck": "bnneck", "model.descriptor": "after", "model.method.reduce": False, "model.method.margin": 0.3,
+        "data.height": 384, "data.width": 128, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
+        "loss.label_smoothing": 0.12, "loss.triplet_distance": "euclidean",
+        "train.epochs": 60, "train.identities_per_batch": 64, "train.images_per_identity": 4,
+        "train.optimizer": "adamw", "train.lr": 7e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
+        "train.schedule": "step", "train.step_epochs": 20, "train.gamma": 0.1, "train.warmup_epochs": 2,
+        "train.clip": 0.0,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -86,6 +86,7 @@ class HOReID(Method):
 
     truth = ("joints",)
     also_reads = frozenset({"data.joints", "model.width"})
+    ignores = frozenset({"model.descriptor"})
     # What cannot be said: Adam's own kind of weight decay, rounds of 200 steps in place of epochs, the second step at
     # round 70 (here 80).
     published = {

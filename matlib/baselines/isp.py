@@ -85,6 +85,7 @@ class ISP(Method):
 
     training_truth = ("labels",)
     also_reads = frozenset({"model.width"})
+    ignores = frozenset({"model.descriptor"})
     # What cannot be said: the trunk, HRNet-W32, whose map has 64 x 32 cells too; Adam's own kind of weight decay; the
     # second step of the learning rate at epoch 70 (here 80).
     published = {

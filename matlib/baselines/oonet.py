@@ -64,6 +64,7 @@ class OONet(Method):
 
     truth = ("joints",)
     also_reads = frozenset({"data.joints"})
+    ignores = frozenset({"model.descriptor"})
     weights = {"identity": 1.0, "triplet": 1.0, "symmetry": 0.125}
     # What cannot be said: Adam's own kind of weight decay, the second step at epoch 90 (here 80), the augmentation by
     # half of the image and by colour.

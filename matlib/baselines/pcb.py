@@ -60,6 +60,7 @@ class PCB(Method):
         """Before the reduction; published: 0.5."""
 
     also_reads = frozenset({"model.width"})
+    ignores = frozenset({"loss.triplet_distance"})
     # Nesterov's momentum, ten times the rate for the reduction too, and batches drawn without regard of identities
     # cannot be said.
     published = {

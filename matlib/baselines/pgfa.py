@@ -65,6 +65,7 @@ class PGFA(Method):
 
     truth = ("joints",)
     also_reads = frozenset({"data.joints", "model.width"})
+    ignores = frozenset({"loss.triplet_distance", "model.descriptor"})
     # Nesterov's momentum, and batches of 32 images drawn without regard of identities, cannot be said.
     published = {
         "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",

@@ -76,6 +76,7 @@ class PVPM(Method):
 
     truth = ("joints",)
     also_reads = frozenset({"data.joints", "model.width"})
+    ignores = frozenset({"loss.triplet_distance", "model.descriptor"})
     # What cannot be said: Nesterov's momentum; batches without regard of identities in the first stage; a rate of 0.02
     # for reductions and pose network, too; its steps at epochs 25 and 50, and, from 0.02 again, at 15 and 25 of the
     # second stage. One step at 40 serves both stages best.

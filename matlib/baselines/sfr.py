@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from matlib import losses
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
+from matlib.geometry import full_precision
 from matlib.models.descriptions import Pyramid, SecondStage
 from matlib.models.heads import IdentityHead
 from matlib.models.method import Method, Step
@@ -47,7 +48,7 @@ class SFROutput:
     after_neck: Float[Tensor, "b d"]
     logits: Float[Tensor, "b identities"]
     spatial_features: Float[Tensor, "b n d"]
-    """The windows' means, the whole map's last."""
+    """The windows' means, and the whole map's last where it is one of them."""
 
 
 class SFR(Method):
@@ -56,13 +57,12 @@ class SFR(Method):
     Raises MatlibError in ``forward`` for a map that has as many windows as channels, or none.
     """
 
-    also_reads = frozenset({"model.width"})
-
     @dataclass(frozen=True)
     class Settings:
         """Of the method; the published values where the docstring of the file names no reading."""
 
         windows: Count = 4  # sizes of window at most, from the smallest; the authors take 2 for the partial sets
+        whole: bool = True  # the whole map's mean is one more vector; the authors leave it out beside 2 sizes
         ridge: Positive = 5e-4
         neighbours: Count = 50
         share: Share = 0.5  # of the second distance
@@ -73,12 +73,18 @@ class SFR(Method):
         reconstruction_ridge: Positive = 1e-3  # in that term
 
     also_reads = frozenset({"model.width"})
+    # What cannot be said: Adam's own kind of weight decay; a rate that falls exponentially from epoch 151 on; and
+    # candidates by the Euclidean distance. A neck would learn nothing without an identity loss.
     published = {
-        "data.height": 384, "data.width": 192, "data.pad": 0, "data.erasing": 0.0,
-        "train.identities_per_batch": 32, "train.images_per_identity": 4, "train.epochs": 400, "train.warmup_epochs": 0,
-        "train.optimizer": "adamw", "train.lr": 1.5e-4, "train.weight_decay": 5e-4,  # Adam: the decay in its gradient
-        "train.step_epochs": 150,  # theirs falls exponentially from epoch 151 on
+        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
+        "model.neck": "none",
         "model.method.reduce": False, "model.method.identity": False, "model.method.margin": 0.45,
+        "data.height": 384, "data.width": 192, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
+        "loss.triplet_distance": "euclidean",
+        "train.epochs": 400, "train.identities_per_batch": 32, "train.images_per_identity": 4,
+        "train.optimizer": "adamw", "train.lr": 1.5e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
+        "train.schedule": "step", "train.step_epochs": 150, "train.gamma": 0.1, "train.warmup_epochs": 0,
+        "train.clip": 0.0,
     }
 
     def __init__(self, config: ModelConfig, identities: int):
@@ -93,7 +99,8 @@ class SFR(Method):
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> SFROutput:
         features = self.reduction(self.trunk(images)).float()
-        spatial = pyramid(features, *window_sizes(features.shape[2:], self.settings.windows))
+        windows, stride = window_sizes(features.shape[2:], self.settings.windows)
+        spatial = pyramid(features, windows, stride, with_global=self.settings.whole)
         check_dictionary(spatial)
         feature = features.mean(dim=(2, 3))
         return SFROutput(feature, *self.global_head(feature), spatial)
@@ -102,7 +109,9 @@ class SFR(Method):
         terms = {"identity": step.identity(output.logits),
                  "triplet": step.triplet(output.global_feature, self.settings.margin or None)}
         if self.settings.reconstruction_triplet:
-            terms["reconstruction"] = self._reconstruction_triplet(output, step)
+            terms["reconstruction"] = reconstruction_triplet_loss(
+                gather(output.global_feature), gather(output.spatial_features), gather(step.identities),
+                self.settings.reconstruction_ridge, self.settings.margin or None)
         return terms
 
     def describe(self, output: SFROutput) -> Pyramid:
@@ -113,14 +122,24 @@ class SFR(Method):
                        SecondStage(partial(rebuilt, ridge=self.settings.ridge), self.settings.neighbours,
                                    self.settings.share), weights=(1 / total).expand_as(lengths))
 
-    def _reconstruction_triplet(self, output: SFROutput, step: Step) -> Float[Tensor, ""]:
-        """The triplet loss of the reconstruction distances, for the pairs that the global features mine."""
-        features, identities = gather(output.global_feature.detach()), gather(step.identities)
+
+@full_precision
+def reconstruction_triplet_loss(features: Float[Tensor, "b d"], vectors: Float[Tensor, "b n c"],
+                                identities: Int[Tensor, "b"], ridge: float = 1e-3, margin: float | None = None
+                                ) -> Float[Tensor, ""]:
+    """The triplet loss of the reconstruction distances, from anchor to image, of the pairs that the features mine.
+
+    Args:
+        features: the global ones, which get no gradient: they say which images are the hardest.
+        margin: of the hinge; None is the soft margin.
+
+    Raises ValueError where an image has no positive or no negative.
+    """
+    with torch.no_grad():
         apart = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
-        vectors, ridge = gather(output.spatial_features), self.settings.reconstruction_ridge
-        distances = (residuals(vectors, vectors[others], ridge).mean(dim=1)
-                     for others in losses.hardest_pairs(apart, identities))
-        return losses.margin_loss(*distances, self.settings.margin or None)
+    distances = (residuals(vectors, vectors[others], ridge).mean(dim=1)
+                 for others in losses.hardest_pairs(apart, identities))
+    return losses.margin_loss(*distances, margin)
 
 
 def rebuilt(query: Pyramid, gallery: Pyramid, ridge: float) -> Float[Tensor, "q g"]:

@@ -99,6 +99,7 @@ class VPM(Method):
         """Before locator and reductions; published: 0.5."""
 
     also_reads = frozenset({"model.width"})
+    ignores = frozenset({"loss.triplet_distance", "model.descriptor"})
     weights = {"identity": 1.0, "identity_global": 1.0, "locator": 0.5, "triplet": 3.0}
     # Nesterov's momentum, and ten times the rate for locator and reductions too, cannot be said.
     published = {
@@ -252,9 +253,13 @@ def pool_regions(features: Float[Tensor, "b c h w"], maps: Float[Tensor, "b p h 
 @full_precision
 def visible_identity_loss(logits: Float[Tensor, "b n"], identities: Int[Tensor, "b"], visible: Bool[Tensor, "b"],
                           label_smoothing: float = 0.0) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the images that show a region; 0 where none does."""
+    """The mean cross-entropy of the images that show a region; 0 where none does.
+
+    With several processes the mean of their losses is that over the images of all.
+    """
     each = F.cross_entropy(logits, identities, label_smoothing=label_smoothing, reduction="none")
-    return (each * visible).sum() / visible.sum().clamp_min(1)
+    counts = gather(visible.sum()[None])
+    return (each * visible).sum() * len(counts) / counts.sum().clamp_min(1)
 
 
 @full_precision

@@ -20,7 +20,7 @@ from matlib.errors import MatlibError
 from matlib.models.descriptions import Description
 
 
-#: Settings that a run of any method reads.
+#: Settings that a run of any method reads, but for those that it ``ignores``.
 COMMON = frozenset({"model.architecture", "model.trunk", "model.trunk_cut", "model.output_stride", "model.weights",
                     "model.neck", "model.descriptor", "loss.label_smoothing", "loss.triplet_distance"})
 
@@ -81,6 +81,8 @@ class Method(nn.Module):
     also_reads: ClassVar[frozenset[str]] = frozenset()
     """Dotted names of the settings of ``model`` and ``loss`` that the method reads beside ``COMMON``, as
     ``model.width``, and ``data.joints`` if it is given joints: runs that differ in others count as the same."""
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    """Those of ``COMMON`` that it does not read, as ``loss.triplet_distance`` where there are no triplets."""
     weights: ClassVar[dict[str, float]] = {}
     """Of the terms of ``losses`` in the sum that is trained; 1 where none is given."""
     published: ClassVar[dict[str, Any]] = {}
@@ -132,7 +134,8 @@ class Method(nn.Module):
     @classmethod
     def reads(cls, config: RunConfig) -> set[str]:
         """Dotted names of the settings of ``model``, ``loss`` and ``data.joints`` that such a run reads."""
-        return {*COMMON, *cls.also_reads, *(name for name, _ in flatten(config.to_dict()) if name.startswith(METHOD))}
+        own = {name for name, _ in flatten(config.to_dict()) if name.startswith(METHOD)}
+        return {*COMMON, *cls.also_reads, *own} - cls.ignores
 
     @classmethod
     def leaves_unused(cls, config: RunConfig) -> bool:

@@ -8,7 +8,7 @@ from matlib.baselines.horeid import (SKELETON, GraphLayer, HOReID, MatchingNet, 
                                      exchanged, hardest_by_cosine, permutation_loss, soft_permutation,
                                      verification_distance, verification_input, verification_loss)
 from matlib.baselines.oonet import confident_identity_loss, joint_features
-from matlib.baselines.pose import heat_maps
+from matlib.baselines.pose import heat_maps, in_pixels
 from matlib.config import LossConfig, profile
 from matlib.models.descriptions import Pyramid, join
 from matlib.models.method import Step
@@ -278,7 +278,7 @@ def test_the_network_is_local_features_and_two_graph_layers():
     images, joints = torch.randn(2, 3, 64, 32), pose(2)
     with torch.no_grad():
         output, features = model(images, joints), model.trunk(images)
-        vectors, _ = joint_features(features, heat_maps(joints, (64, 32), (8, 4), 0.6), 3.0)
+        vectors, _ = joint_features(features, heat_maps(in_pixels(joints, (64, 32)), (64, 32), (8, 4), 0.6), 3.0)
         torch.testing.assert_close(output.vectors, vectors)
         one, other = model.graph_layers
         torch.testing.assert_close(output.graph, other(one(vectors)))

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from matlib.baselines.oonet import (GROUPS, LIMB_PAIRS, OONet, confident_identity_loss, group_maps, joint_features,
                                     summed_descriptor, symmetry_loss, weighted_descriptor)
-from matlib.baselines.pose import heat_maps
+from matlib.baselines.pose import heat_maps, in_pixels
 from matlib.config import LossConfig, profile
 from matlib.data.transforms import COCO_MIRROR
 from matlib.models.method import Step
@@ -132,7 +132,8 @@ def test_the_network_reads_its_settings():
     images, joints = torch.randn(2, 3, 64, 32), pose(2)
     with torch.no_grad():
         output, features = model(images, joints), model.trunk(images)
-    vectors, confidences = joint_features(features, heat_maps(joints, (64, 32), (8, 4), 0.6), 3.0)
+    maps = heat_maps(in_pixels(joints, (64, 32)), (64, 32), (8, 4), 0.6)
+    vectors, confidences = joint_features(features, maps, 3.0)
     torch.testing.assert_close(output.vectors, vectors)
     torch.testing.assert_close(output.confidences, confidences)
 

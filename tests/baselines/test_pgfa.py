@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from matlib.baselines.pgfa import PGFA, ReducedHead, pose_guided_feature, stripe_visibility
-from matlib.baselines.pose import heat_maps
+from matlib.baselines.pose import heat_maps, in_pixels
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.evaluation.visible_parts import part_distances
@@ -102,7 +102,7 @@ def test_the_network_leaves_joints_that_are_not_detected_out_of_the_global_vecto
     joints[0, 4:, 2] = 1
     with torch.no_grad():
         features = model.trunk(images)
-        maps = heat_maps(joints, (64, 32), (8, 4), 1.5)
+        maps = heat_maps(in_pixels(joints, (64, 32)), (64, 32), (8, 4), 1.5)
         guided = pose_guided_feature(features, maps, joints[..., 2] == 2)
         assert not torch.allclose(guided, pose_guided_feature(features, maps))  # the trunk's features have both signs
         torch.testing.assert_close(model(images, joints).global_after, model.global_head(guided)[0])

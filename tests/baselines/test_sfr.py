@@ -6,10 +6,12 @@ import pytest
 import torch
 from pyramids import IDENTITIES, SMALL, images, settled
 
-from matlib.baselines.sfr import SFR, SFROutput
-from matlib.config import RunConfig
+from matlib.ablations import row_config
+from matlib.baselines.sfr import SFR, SFROutput, reconstruction_triplet_loss
+from matlib.config import RunConfig, differences
 from matlib.errors import MatlibError
 from matlib.evaluation import evaluate_pyramids
+from matlib.models import method_class
 from matlib.models.descriptions import join
 from matlib.models.method import Step
 from matlib.models.reconstruction import reconstruction
@@ -55,6 +57,15 @@ def test_the_reconstruction_term_is_the_margin_of_the_mined_pairs():
     torch.testing.assert_close(model.losses(output, step())["reconstruction"], total, rtol=1e-4, atol=1e-5)
 
 
+def test_the_reconstruction_term_takes_any_vectors_and_teaches_these_alone():
+    features = torch.randn(6, 4, dtype=torch.float16, requires_grad=True)
+    vectors = (10 * torch.randn(6, 9, 5)).half().requires_grad_()  # more than channels, and long
+    loss = reconstruction_triplet_loss(features, vectors, IDENTITIES, margin=0.45)
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss >= 0
+    assert features.grad is None and torch.isfinite(vectors.grad).all()
+
+
 def test_the_second_distance_is_the_share_that_is_not_rebuilt():
     model = settled(build())
     pyramid = model.describe(model(images()))
@@ -91,8 +102,28 @@ def test_too_many_windows_are_refused_in_a_sentence():
     assert build(windows=1)(images(2, (96, 48))).spatial_features.shape == (2, 19, 32)
 
 
-def test_the_published_recipe_is_one_that_settings_can_say():
-    config = RunConfig().change({**SFR.published, "model.weights": "none"})
-    assert SFR(config.model, 3).weights["identity"] == 0
-    model = SFR(config.change({"model.trunk": "mobilenet_v2"}).model, 3).eval()
-    assert model(torch.zeros(1, 3, 384, 192)).spatial_features.shape == (1, 71, 1280)
+def test_the_whole_map_can_be_left_out():
+    output = settled(build())(images(2))
+    assert output.spatial_features.shape == (2, 12, 32)
+    torch.testing.assert_close(output.spatial_features[:, -1], output.global_feature)
+    windows = settled(build(whole=False))(images(2)).spatial_features
+    torch.testing.assert_close(windows, output.spatial_features[:, :-1])
+
+
+@pytest.mark.parametrize("settings, vectors", [({}, 71), ({"windows": 2, "whole": False}, 53)])
+def test_the_published_recipe_is_one_that_settings_can_say(settings, vectors):
+    own = {f"model.method.{name}": value for name, value in settings.items()}
+    config = RunConfig().change({**SFR.published, **own, "model.weights": "none", "model.trunk": "mobilenet_v2"})
+    model = SFR(config.model, 3).eval()
+    assert model.weights["identity"] == 0
+    output = model(torch.zeros(1, 3, 384, 192))
+    assert output.spatial_features.shape == (1, vectors, 1280)
+    assert torch.equal(model.describe(output).first, output.global_feature)  # no neck, as nothing would train it
+
+
+@pytest.mark.parametrize("method", ["sfr", "fpr"])
+def test_the_published_recipe_is_the_same_under_every_profile(method):
+    laptop, paper = (row_config(method, name, changes={"recipe": "published"}) for name in ("laptop", "paper"))
+    reads = method_class(laptop.model.architecture).reads(laptop) - {"model.width"}  # the trunk's own channels
+    assert not reads.intersection(differences(laptop, paper))
+    assert not [name for name in differences(laptop, paper) if name.startswith("train.") and name != "train.momentum"]

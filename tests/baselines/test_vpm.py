@@ -154,6 +154,15 @@ def test_hidden_regions_teach_no_identity(rng):
     assert nothing == 0 and not torch.autograd.grad(nothing, logits)[0].any()
 
 
+def test_processes_that_see_a_region_differently_often_train_the_mean_of_all_images(rng, monkeypatch):
+    logits, identities = torch.randn(6, 5, generator=rng), torch.tensor([0, 1, 2, 3, 4, 0])
+    visible = torch.tensor([1, 0, 0, 1, 1, 1]).bool()
+    together = visible_identity_loss(logits, identities, visible)
+    monkeypatch.setattr("matlib.baselines.vpm.gather", lambda counts: torch.tensor([1, 3]))
+    apart = [visible_identity_loss(logits[half], identities[half], visible[half]) for half in (slice(3), slice(3, 6))]
+    torch.testing.assert_close(sum(apart) / 2, together)
+
+
 def test_the_locator_learns_from_the_labels_alone():
     model = build(dropout=0.0).train()
     output = model(IMAGES)
