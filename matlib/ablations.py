@@ -109,8 +109,8 @@ def _published(architecture: str) -> dict[str, Any]:
 
     method = method_class(architecture)
     if not method.published:
-        raise MatlibError(f"{method.__name__} has no recipe of its own: the paper profile is its published one, "
-                          "leave recipe=same_roof")
+        raise MatlibError(f"{method.__name__} has no recipe of its own: leave recipe=same_roof, and choose a "
+                          "profile (the paper profile is MAT's as published)")
     return method.published
 
 
