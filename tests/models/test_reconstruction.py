@@ -97,3 +97,17 @@ def test_bad_sizes_are_refused_in_a_sentence():
     check_dictionary(torch.zeros(1, 11, 12))
     with pytest.raises(MatlibError, match="12 vectors of 12 channels spans all .*model.method.windows"):
         check_dictionary(torch.zeros(1, 12, 12))
+
+
+@pytest.mark.parametrize("vectors", [5, 12])
+def test_a_dictionary_that_spans_everything_leaves_what_the_ridge_leaves(vectors):
+    generator = torch.Generator().manual_seed(4)
+    query, dictionary = (300 * torch.randn(3, n, 5, generator=generator, dtype=torch.float64) for n in (9, vectors))
+    atoms, pulled = dictionary.mT, torch.linalg.inv(dictionary @ dictionary.mT + torch.eye(vectors))
+    expected = (query.mT - atoms @ pulled @ dictionary @ query.mT).norm(dim=1)
+    found = residuals(query, dictionary, 1.0)
+    assert found.max() < 1  # of vectors of length 700
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    atoms = dictionary.clone().requires_grad_()
+    residuals(query, atoms, 1.0).sum().backward()
+    assert torch.isfinite(atoms.grad).all()
