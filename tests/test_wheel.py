@@ -24,7 +24,6 @@ build_model(row_config("full", "laptop").model, 2)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    pytest.importorskip("hatchling", reason="the wheel's builder is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run([sys.executable, "-c", BUILD, folder], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
     (path,) = folder.glob("mat_reid-*.whl")

@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from matlib.baselines.recipes import RECONSTRUCTION
 from matlib.baselines.sfr import rebuilt, reduction
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.models.descriptions import Pyramid, SecondStage
@@ -76,15 +77,10 @@ class FPR(Method):
     also_reads = frozenset({"model.width"})
     # What cannot be said: the trunk, ResNet-50-IBN; Adam's own kind of weight decay; a cosine after epoch 20, and 500
     # steps of warm-up; and triplets that weigh all pairs of a batch.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.neck": "bnneck", "model.descriptor": "after", "model.method.reduce": False, "model.method.margin": 0.3,
-        "data.height": 384, "data.width": 128, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
-        "loss.label_smoothing": 0.12, "loss.triplet_distance": "euclidean",
-        "train.epochs": 60, "train.identities_per_batch": 64, "train.images_per_identity": 4,
-        "train.optimizer": "adamw", "train.lr": 7e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
-        "train.schedule": "step", "train.step_epochs": 20, "train.gamma": 0.1, "train.warmup_epochs": 2,
-        "train.clip": 0.0,
+    published = RECONSTRUCTION | {
+        "model.neck": "bnneck", "model.descriptor": "after", "model.method.margin": 0.3, "loss.label_smoothing": 0.12,
+        "train.epochs": 60, "train.identities_per_batch": 64, "train.lr": 7e-4, "train.step_epochs": 20,
+        "train.warmup_epochs": 2,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

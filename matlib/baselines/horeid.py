@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from matlib.baselines.oonet import VECTORS, confident_identity_loss, joint_features, weighted_descriptor
 from matlib.baselines.pose import heat_maps, in_pixels
+from matlib.baselines.recipes import AFTER_STRONG_BASELINE
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
 from matlib.geometry import full_precision
@@ -89,16 +90,9 @@ class HOReID(Method):
     ignores = frozenset({"model.descriptor"})
     # What cannot be said: Adam's own kind of weight decay, rounds of 200 steps in place of epochs, the second step at
     # round 70 (here 80).
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.width": 1024, "model.neck": "bnneck", "model.method.margin": 0.3,
-        "model.method.permutation": 1.0, "model.method.second_sign": "published",
-        "data.height": 256, "data.width": 128, "data.flip": 0.5, "data.pad": 10, "data.erasing": 0.5,
-        "loss.label_smoothing": 0.1, "loss.triplet_distance": "euclidean",
-        "train.epochs": 120, "train.identities_per_batch": 16, "train.images_per_identity": 4,
-        "train.optimizer": "adamw", "train.lr": 3.5e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
-        "train.schedule": "step", "train.step_epochs": 40, "train.gamma": 0.1, "train.warmup_epochs": 10,
-        "train.clip": 0.0,
+    published = AFTER_STRONG_BASELINE | {
+        "model.width": 1024, "model.method.margin": 0.3, "model.method.permutation": 1.0,
+        "model.method.second_sign": "published",
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -28,6 +28,7 @@ from scipy.cluster.vq import ClusterError, kmeans2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matlib.baselines.recipes import AFTER_STRONG_BASELINE
 from matlib.config import Count, ModelConfig, Range, Weight
 from matlib.distributed import gather
 from matlib.errors import MatlibError
@@ -88,15 +89,8 @@ class ISP(Method):
     ignores = frozenset({"model.descriptor"})
     # What cannot be said: the trunk, HRNet-W32, whose map has 64 x 32 cells too; Adam's own kind of weight decay; the
     # second step of the learning rate at epoch 70 (here 80).
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 4, "model.weights": "imagenet",
-        "model.width": 256, "model.neck": "bnneck", "model.method.margin": 0.3,
-        "data.height": 256, "data.width": 128, "data.flip": 0.5, "data.pad": 10, "data.erasing": 0.5,
-        "loss.label_smoothing": 0.1, "loss.triplet_distance": "euclidean",
-        "train.epochs": 120, "train.identities_per_batch": 16, "train.images_per_identity": 4,
-        "train.optimizer": "adamw", "train.lr": 3.5e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
-        "train.schedule": "step", "train.step_epochs": 40, "train.gamma": 0.1, "train.warmup_epochs": 10,
-        "train.clip": 0.0,
+    published = AFTER_STRONG_BASELINE | {
+        "model.output_stride": 4, "model.width": 256, "model.method.margin": 0.3,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matlib.baselines.pose import heat_maps, in_pixels
+from matlib.baselines.recipes import AFTER_STRONG_BASELINE
 from matlib.config import ModelConfig, Positive, Weight
 from matlib.geometry import full_precision
 from matlib.models.heads import PartHeads
@@ -68,15 +69,8 @@ class OONet(Method):
     weights = {"identity": 1.0, "triplet": 1.0, "symmetry": 0.125}
     # What cannot be said: Adam's own kind of weight decay, the second step at epoch 90 (here 80), the augmentation by
     # half of the image and by colour.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.neck": "bnneck", "model.method.margin": 0.3,
-        "data.height": 256, "data.width": 128, "data.flip": 0.5, "data.pad": 10, "data.erasing": 0.5,
-        "loss.label_smoothing": 0.1, "loss.triplet_distance": "euclidean",
-        "train.epochs": 120, "train.identities_per_batch": 16, "train.images_per_identity": 6,
-        "train.optimizer": "adamw", "train.lr": 3.5e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
-        "train.schedule": "step", "train.step_epochs": 40, "train.gamma": 0.1, "train.warmup_epochs": 0,
-        "train.clip": 0.0,
+    published = AFTER_STRONG_BASELINE | {
+        "model.method.margin": 0.3, "train.images_per_identity": 6, "train.warmup_epochs": 0,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

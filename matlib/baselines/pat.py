@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from matlib import losses
+from matlib.baselines.recipes import AUGMENTED, RESNET_50
 from matlib.config import ModelConfig, Weight
 from matlib.errors import MatlibError
 from matlib.models.embeddings import EmbeddingHead
@@ -65,12 +66,7 @@ class PAT(Method):
         "width", "heads", "feedforward", "dropout", "encoder_layers", "decoder_layers", "parts", "pos_embed",
         "attention", "norm_first", "decoder_target", "map_scale", "embed_sigmoid"))
     # Of optimiser and schedule nothing is known: they are the paper profile's.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.width": 256, "model.parts": 14,
-        "data.height": 256, "data.width": 128, "data.flip": 0.5, "data.pad": 10, "data.erasing": 0.5,
-        "train.identities_per_batch": 16, "train.images_per_identity": 4,
-    }
+    published = RESNET_50 | AUGMENTED | {"model.width": 256, "model.parts": 14}
 
     def __init__(self, config: ModelConfig, identities: int):
         super().__init__(config, identities)

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from matlib.baselines.recipes import AFTER_PCB
 from matlib.config import Count, ModelConfig, ShareBelowOne
 from matlib.geometry import check_choice, full_precision
 from matlib.models.heads import PartHeads
@@ -63,16 +64,9 @@ class PCB(Method):
     ignores = frozenset({"loss.triplet_distance"})
     # Nesterov's momentum, ten times the rate for the reduction too, and batches drawn without regard of identities
     # cannot be said.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.width": 256, "model.neck": "none",
-        "model.method.windows": "original", "model.method.dropout": 0.5,
-        "data.height": 384, "data.width": 128, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
-        "loss.label_smoothing": 0.0,
-        "train.epochs": 60, "train.identities_per_batch": 16, "train.images_per_identity": 4,
-        "train.optimizer": "sgd", "train.lr": 0.01, "train.head_lr": 10.0, "train.momentum": 0.9,
-        "train.weight_decay": 5e-4, "train.schedule": "step", "train.step_epochs": 40, "train.gamma": 0.1,
-        "train.warmup_epochs": 0, "train.clip": 0.0,
+    published = AFTER_PCB | {
+        "model.neck": "none", "model.method.windows": "original", "model.method.dropout": 0.5,
+        "train.images_per_identity": 4,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matlib.baselines.pose import LIMBS, heat_maps, in_pixels, part_affinity
+from matlib.baselines.recipes import AFTER_PCB
 from matlib.config import ModelConfig, Positive, Range, RunConfig, ShareBelowOne, Weight
 from matlib.distributed import gather
 from matlib.errors import MatlibError
@@ -80,15 +81,9 @@ class PVPM(Method):
     # What cannot be said: Nesterov's momentum; batches without regard of identities in the first stage; a rate of 0.02
     # for reductions and pose network, too; its steps at epochs 25 and 50, and, from 0.02 again, at 15 and 25 of the
     # second stage. One step at 40 serves both stages best.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.width": 256, "model.neck": "none", "model.method.isolate": 0.0,
-        "data.height": 384, "data.width": 128, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
-        "loss.label_smoothing": 0.0,
-        "train.epochs": 90, "train.identities_per_batch": 8, "train.images_per_identity": 4,
-        "train.optimizer": "sgd", "train.lr": 0.01, "train.head_lr": 2.0, "train.momentum": 0.9,
-        "train.weight_decay": 5e-4, "train.schedule": "step", "train.step_epochs": 40, "train.gamma": 0.1,
-        "train.warmup_epochs": 0, "train.clip": 0.0,
+    published = AFTER_PCB | {
+        "model.neck": "none", "model.method.isolate": 0.0,
+        "train.epochs": 90, "train.identities_per_batch": 8, "train.images_per_identity": 4, "train.head_lr": 2.0,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -31,6 +31,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from matlib import losses
+from matlib.baselines.recipes import RECONSTRUCTION
 from matlib.config import Count, ModelConfig, Positive, Share, Weight
 from matlib.distributed import gather
 from matlib.geometry import full_precision
@@ -75,16 +76,9 @@ class SFR(Method):
     also_reads = frozenset({"model.width"})
     # What cannot be said: Adam's own kind of weight decay; a rate that falls exponentially from epoch 151 on; and
     # candidates by the Euclidean distance. A neck would learn nothing without an identity loss.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.neck": "none",
-        "model.method.reduce": False, "model.method.identity": False, "model.method.margin": 0.45,
-        "data.height": 384, "data.width": 192, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
-        "loss.triplet_distance": "euclidean",
-        "train.epochs": 400, "train.identities_per_batch": 32, "train.images_per_identity": 4,
-        "train.optimizer": "adamw", "train.lr": 1.5e-4, "train.head_lr": 1.0, "train.weight_decay": 5e-4,
-        "train.schedule": "step", "train.step_epochs": 150, "train.gamma": 0.1, "train.warmup_epochs": 0,
-        "train.clip": 0.0,
+    published = RECONSTRUCTION | {
+        "model.neck": "none", "model.method.identity": False, "model.method.margin": 0.45, "data.width": 192,
+        "train.epochs": 400, "train.identities_per_batch": 32, "train.lr": 1.5e-4, "train.step_epochs": 150,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matlib import losses
+from matlib.baselines.recipes import AFTER_PCB
 from matlib.config import Count, ModelConfig, Range, Share, ShareBelowOne, Weight
 from matlib.distributed import gather
 from matlib.errors import MatlibError
@@ -102,17 +103,10 @@ class VPM(Method):
     ignores = frozenset({"loss.triplet_distance", "model.descriptor"})
     weights = {"identity": 1.0, "identity_global": 1.0, "locator": 0.5, "triplet": 3.0}
     # Nesterov's momentum, and ten times the rate for locator and reductions too, cannot be said.
-    published = {
-        "model.trunk": "resnet50", "model.trunk_cut": "", "model.output_stride": 16, "model.weights": "imagenet",
-        "model.width": 256, "model.neck": "bnneck",
-        "model.method.margin": 1.0, "model.method.kept": "top", "model.method.channels_each": 8,
-        "model.method.dropout": 0.5,
-        "data.height": 384, "data.width": 128, "data.flip": 0.5, "data.pad": 0, "data.erasing": 0.0,
-        "loss.label_smoothing": 0.0,
-        "train.epochs": 130, "train.identities_per_batch": 8, "train.images_per_identity": 8,
-        "train.optimizer": "sgd", "train.lr": 0.01, "train.head_lr": 10.0, "train.momentum": 0.9,
-        "train.weight_decay": 5e-4, "train.schedule": "step", "train.step_epochs": 80, "train.gamma": 0.1,
-        "train.warmup_epochs": 0, "train.clip": 0.0,
+    published = AFTER_PCB | {
+        "model.neck": "bnneck", "model.method.margin": 1.0, "model.method.kept": "top",
+        "model.method.channels_each": 8, "model.method.dropout": 0.5,
+        "train.epochs": 130, "train.identities_per_batch": 8, "train.images_per_identity": 8, "train.step_epochs": 80,
     }
 
     def __init__(self, config: ModelConfig, identities: int):

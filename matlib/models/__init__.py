@@ -38,6 +38,9 @@ def method_class(architecture: str) -> type[Method]:
                           "that it lies in, or install it") from None
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise MatlibError(f"the module {module} has no method {name}: a class that derives from matlib.models.Method")
+    if method.__abstractmethods__:
+        missing = ", ".join(sorted(method.__abstractmethods__))
+        raise MatlibError(f"{architecture} lacks what every method has: {missing}")
     return method
 
 

@@ -5,6 +5,7 @@ Nothing else names a method but its row in a table. Trainer, test, tables, optim
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -53,7 +54,7 @@ class Step:
         return losses.triplet_loss(gather(features), gather(self.identities), self.config.triplet_distance, margin)
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """The base of every method: a trunk, and answers to all that the rest of matlib asks.
 
     A subclass adds its heads in ``__init__`` and writes ``forward``, ``losses`` and ``describe``. Whatever scores
@@ -94,17 +95,17 @@ class Method(nn.Module):
         self.settings = read_settings(self.Settings, config.method)
         self.trunk = Trunk(config.trunk, config.trunk_cut, config.output_stride, config.weights)
 
+    @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 height width"], *truth: Tensor) -> Any:
         """All that ``losses`` and ``describe`` need, as the method's own dataclass."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, output: Any, step: Step) -> dict[str, Float[Tensor, ""]]:
         """The terms of the objective by name, without their weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, output: Any) -> Description:
         """What is compared at test time: vectors (b, e), ``PartDescriptors`` or a ``Pyramid``."""
-        raise NotImplementedError
 
     def vector(self, output: Any) -> Float[Tensor, "b e"]:
         """One L2-normalised vector an image, for search engines and export.

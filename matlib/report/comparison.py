@@ -132,17 +132,3 @@ def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full") -
                 metric = "mAP" if "mAP" in twin.metrics else "rank1"
                 lines.setdefault(row.label, {})[f"{twin.title}, {_TITLES[metric]}"] = in_pairs(*found[metric])
     return pd.DataFrame.from_dict(lines, orient="index").fillna(NOT_RUN)
-
-
-def beyond_chance(rows: Iterable[Row], frame: pd.DataFrame, twin: Twin = TWINS[0], metric: str = "mAP",
-                  reference: str = "full") -> dict[str, list[str]]:
-    """Labels of the rows that are ``above`` the reference, ``below`` it, or cannot be ``told apart`` from it."""
-    runs = of_twin(twin, frame)
-    between = training_deviation(runs, METRICS)
-    found: dict[str, list[str]] = {"above": [], "below": [], "told apart": []}
-    for row in rows:
-        pair = paired_difference(runs[runs["name"] == row.name], runs[runs["name"] == reference], between)
-        if pair and row.name != reference:
-            low, high = pair[metric].low, pair[metric].high
-            found["above" if low > 0 else "below" if high < 0 else "told apart"].append(row.label)
-    return found

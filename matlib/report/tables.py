@@ -197,12 +197,17 @@ def _widened(interval: Interval, variance: float) -> Interval:
     return Interval(value, value - _NORMAL * error, value + _NORMAL * error, error)
 
 
-def told_apart(rows: Iterable[Row], frame: pd.DataFrame, metric: str = "mAP", against: str = "full") -> str:
-    """Labels of the rows that differ from another beyond chance, as a list in words."""
+def beyond_chance(rows: Iterable[Row], frame: pd.DataFrame, metric: str = "mAP", against: str = "full"
+                  ) -> dict[str, list[str]]:
+    """Labels of the rows that are ``above`` another, ``below`` it, or ``not told apart`` from it, of one test set."""
     between, reference = training_deviation(frame, METRICS), frame[frame["name"] == against]
-    pairs = {row.label: paired_difference(frame[frame["name"] == row.name], reference, between)
-             for row in rows if row.name != against}
-    return ", ".join(label for label, pair in pairs.items() if pair and (pair[metric].low > 0 or pair[metric].high < 0))
+    found: dict[str, list[str]] = {"above": [], "below": [], "not told apart": []}
+    for row in rows:
+        pair = paired_difference(frame[frame["name"] == row.name], reference, between)
+        if pair and row.name != against:
+            low, high = pair[metric].low, pair[metric].high
+            found["above" if low > 0 else "below" if high < 0 else "not told apart"].append(row.label)
+    return found
 
 
 def interval_note(between: pd.Series) -> str:

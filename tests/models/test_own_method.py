@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from matlib.ablations import idle_settings, row_config
 from matlib.annyville.writer import generate
 from matlib.config import RunConfig
 from matlib.errors import MatlibError
+from matlib.export import PixelsToDescriptors
 from matlib.models import build_model
 from matlib.report import tables
 from matlib.runs.checkpoints import load_model
@@ -123,14 +125,20 @@ def test_a_cut_off_training_goes_on_to_the_same_end(run, data, tmp_path, monkeyp
     assert_same_metrics(whole, resumed)
 
 
-def test_one_vector_an_image_is_exported_and_parts_are_refused(run):
-    pytest.importorskip("onnx")
-    model, _ = load_model(run)
-    images = torch.zeros(2, 3, 64, 32)
+def test_one_vector_an_image_is_exported_and_parts_are_refused(run, data, tmp_path):
+    model, config = load_model(run)
+    images = torch.randint(256, (2, 3, 64, 32), dtype=torch.uint8)
     if model.truth:
-        output = model(images, torch.zeros(2, 17, 3))
         with pytest.raises(MatlibError, match="AtJoints compares PartDescriptors"):
-            model.vector(output)
-    else:
-        vector = model.vector(model(images))
-        torch.testing.assert_close(vector.norm(dim=1), torch.ones(2))
+            model.vector(model(images.float(), torch.zeros(2, 17, 3)))
+        return
+    command("export", "--run", run, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    exported, = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(exported), PixelsToDescriptors(model)(images), atol=1e-4, rtol=1e-3)
+
+
+def test_what_a_method_lacks_is_a_sentence():
+    with pytest.raises(MatlibError, match="toy_methods:Unfinished lacks what every method has: describe, losses"):
+        build_model(row_config("toy_methods:Unfinished", "smoke").model, 4)

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matlib.ablations import Row
+from matlib.ablations import Row, row_config
 from matlib.report.tables import METRICS
 
 from matlib.report.figures.style import as_text
@@ -80,7 +80,7 @@ def by_parts(frame: pd.DataFrame, rows: Sequence[Row], metrics: Mapping[str, str
     The band is as high as the paper's lines reach, around our mean: what it calls an effect, beside our seeds.
     """
     figure, grid = plt.subplots(len(metrics), 2, figsize=(7.5, 2.5 * len(metrics)), squeeze=False, sharex=True)
-    parts = {row.name: row.changes.get("model.parts", 10) for row in rows}
+    parts = {row.name: row_config(row.name, "paper").model.parts for row in rows}
     ours = frame[frame["name"].isin(parts)].assign(parts=lambda runs: runs["name"].map(parts))
     deep = sns.color_palette("deep")
     for (left, right), (metric, title) in zip(grid, metrics.items()):

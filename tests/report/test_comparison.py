@@ -1,0 +1,58 @@
+"""Table 3's columns hold the tests that they name, and no other town's."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from matlib.ablations import ROWS, Row
+from matlib.evaluation import Interval
+from matlib.report import comparison, quoted, tables
+
+HOLISTIC, OCCLUDED = comparison.HOLISTIC, comparison.OCCLUDED
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """PCB on its own sets, on another set and in another town; MAT on the occluded set."""
+    lines = [("pcb", OCCLUDED, OCCLUDED, "own", 60), ("pcb", HOLISTIC, HOLISTIC, "own", 99),
+             ("pcb", HOLISTIC, HOLISTIC, "other", 97), ("pcb", HOLISTIC, "annyville-partial-pairs", "other", 61),
+             ("full", OCCLUDED, OCCLUDED, "own", 50), ("full", OCCLUDED, OCCLUDED, "own", 54),
+             ("mine:Own", OCCLUDED, OCCLUDED, "own", 10)]
+    return pd.DataFrame([
+        {"name": name, "profile": "laptop", "epochs": 8, "trained_on": trained, "fingerprint": "own", "tested_on": tested,
+         "tested_data": data, "rank1": float(rank1), "rank3": rank1 + 0.5,
+         "rank5": 99.0, "rank10": 99.0, "mAP": rank1 - 5.0}
+        for name, trained, tested, data, rank1 in lines])
+
+
+def test_a_column_has_the_tests_of_its_set_and_town(frame):
+    table = comparison.retrained([ROWS["pcb"], ROWS["full"], ROWS["sfr"]], frame)
+    assert list(table.index) == ["PCB", "#5 full model"]
+    pcb, full = table.loc["PCB"], table.loc["#5 full model"]
+    assert pcb["holistic", "R-1"] == "99.0" and pcb["second town", "R-1"] == "97.0"
+    assert pcb["partial pairs", "R-3"] == "61.5" and pcb["partial single", "R-1"] == tables.NOT_RUN
+    assert full["occluded", "mAP"] == "47.0±2.8" and full["occluded", "n"] == 2
+
+
+def test_every_record_of_a_twin_is_in_one_column(frame):
+    assert sum(len(comparison.of_twin(twin, frame)) for twin in comparison.TWINS) == len(frame)
+
+
+def test_what_was_not_run_and_whose_methods_there_are(frame):
+    assert comparison.not_run([ROWS["pcb"], ROWS["sfr"]], frame) == ["SFR"]
+    own, = comparison.own_methods(frame)
+    assert (own.name, own.label) == ("mine:Own", "Own") and all(map(math.isnan, own.paper))
+
+
+@pytest.mark.parametrize(("low", "high", "where"), [
+    (0.1, 2, "above"), (-2, -0.1, "below"), (-1, 1, "not told apart"), (0, 2, "not told apart")])
+def test_an_interval_that_holds_0_tells_nothing_apart(monkeypatch, frame, low, high, where):
+    monkeypatch.setattr(tables, "paired_difference", lambda *_: {"mAP": Interval((low + high) / 2, low, high, 1.0)})
+    found = tables.beyond_chance([Row("pcb", "PCB", (0.0,) * 4), ROWS["full"]], frame)
+    assert found == {"above": [], "below": [], "not told apart": []} | {where: ["PCB"]}
+
+
+def test_every_note_of_the_quoted_table_belongs_to_a_row():
+    assert {note for *_, notes in quoted.ROWS.values() for note in notes} == set(range(1, len(quoted.NOTES) + 1))
+    assert quoted.table().shape == (11, 15) and all(len(numbers) == 12 for _, _, numbers, _ in quoted.ROWS.values())
