@@ -20,8 +20,8 @@ def frame() -> pd.DataFrame:
              ("full", OCCLUDED, OCCLUDED, "own", 50), ("full", OCCLUDED, OCCLUDED, "own", 54),
              ("mine:Own", OCCLUDED, OCCLUDED, "own", 10)]
     return pd.DataFrame([
-        {"name": name, "profile": "laptop", "epochs": 8, "trained_on": trained, "fingerprint": "own", "tested_on": tested,
-         "tested_data": data, "rank1": float(rank1), "rank3": rank1 + 0.5,
+        {"name": name, "profile": "laptop", "epochs": 8, "trained_on": trained, "fingerprint": "own",
+         "tested_on": tested, "tested_data": data, "rank1": float(rank1), "rank3": rank1 + 0.5,
          "rank5": 99.0, "rank10": 99.0, "mAP": rank1 - 5.0}
         for name, trained, tested, data, rank1 in lines])
 
