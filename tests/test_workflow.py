@@ -94,7 +94,9 @@ def test_what_a_killed_process_started_ends_with_the_command(tmp_path):
 
 
 def _make(folder: Path, *arguments: str, **environment: str) -> str:
-    return subprocess.run(["make", *arguments], cwd=folder, env=os.environ | environment, capture_output=True,
+    """What make prints, as it would from a shell: a make around the tests tells those under it how to speak."""
+    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *arguments], cwd=folder, env=outer | environment, capture_output=True,
                           text=True, check=True).stdout
 
 
