@@ -78,7 +78,13 @@ class ModelConfig:
     jacobian_bound: Literal["none", "tanh"] = "none"  # tanh: no Jacobian goes so far from the identity that it mirrors
     external_jacobian: Literal["identity", "limb", "lstsq"] = "identity"  # of external keypoints
     part_pool: Literal["wavg", "gap"] = "wavg"
+    pool_floor: Weight = 0.0  # cells that are added to a part's mass: a part that hardly shows shrinks
     part_source: Literal["encoder", "backbone"] = "encoder"
+    global_source: Literal["encoder", "backbone"] = "encoder"
+    global_pool: Literal["all", "foreground"] = "all"  # the cells whose mean it is; foreground: as far as no background
+    windows: Literal["none", "keypoints", "rows"] = "none"  # of the part maps: around what a part has its cells
+    window: Positive = 1.0  # its standard deviation in cells
+    detach_trunk: bool = False  # what the transformer learns from does not reach the trunk
     neck: Literal["bnneck", "none"] = "bnneck"
     part_head: Literal["concat", "per_part"] = "concat"
     descriptor: Literal["after", "before"] = "after"  # the neck
@@ -311,6 +317,11 @@ def _check_values(config: RunConfig) -> None:
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
                           "the triplet loss compares them")
+    if model.windows == "keypoints" and model.keypoints == "external":
+        raise MatlibError("model.windows=keypoints follows the network's own keypoints; use model.keypoints=self")
+    if model.detach_trunk and "backbone" not in (model.part_source, model.global_source):
+        raise MatlibError("model.detach_trunk leaves nothing to teach the trunk; set model.part_source or "
+                          "model.global_source to backbone with it")
     if model.parts < 2 and (loss.separation or loss.diversity):
         raise MatlibError("loss.separation and loss.diversity compare parts; set both to 0, or model.parts to 2 or "
                           "more")

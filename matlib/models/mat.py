@@ -12,7 +12,8 @@ from matlib.models.heads import IdentityHead, PartHeads
 from matlib.models.keypoints import KeypointBranch
 from matlib.models.method import Step
 from matlib.models.output import MATOutput, describe
-from matlib.models.parts import PartBranch, part_visibility, pool_parts
+from matlib.models.parts import (PartBranch, foreground, keypoint_windows, part_visibility, pool_parts,
+                                 row_windows)
 from matlib.models.transformer import Decoder, Encoder, place, reduction
 
 
@@ -37,9 +38,9 @@ class MAT(Reproduced):
         if self.learns_keypoints:
             self.keypoint_branch = KeypointBranch(k, d, config.temperature, config.jacobian, config.map_scale,
                                                   config.embed_sigmoid, config.jacobian_bound)
-        part_width = self.trunk.channels if config.part_source == "backbone" else d
-        self.global_head = IdentityHead(d, identities, config.neck)
-        self.part_heads = PartHeads(k, part_width, identities, config.neck, config.part_head)
+        channels = {"encoder": d, "backbone": self.trunk.channels}
+        self.global_head = IdentityHead(channels[config.global_source], identities, config.neck)
+        self.part_heads = PartHeads(k, channels[config.part_source], identities, config.neck, config.part_head)
 
     @property
     def training_truth(self) -> tuple[str, ...]:
@@ -48,19 +49,21 @@ class MAT(Reproduced):
     def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"] | None = None
                 ) -> MATOutput:
         """External keypoints teach the parts (Equations 10 to 12); the network itself does not look at them."""
+        config = self.config
         trunk, features, queries = self._decode(images)
-        part_maps, weights = self.part_branch(queries[:, :self.config.parts + 1], features)
         keypoints, heatmaps = self._locate(features, queries) if self.learns_keypoints else (None, None)
-        source = features if self.config.part_source == "encoder" else trunk
-        part_features = pool_parts(source, weights, self.config.part_pool)
-        global_feature = features.float().mean(dim=(2, 3))
+        part_maps, weights = self.part_branch(queries[:, :config.parts + 1], features,
+                                              self._windows(features, keypoints))
+        source = {"encoder": features, "backbone": trunk}
+        part_features = pool_parts(source[config.part_source], weights, config.part_pool, config.pool_floor)
+        global_feature = self._pool(source[config.global_source], part_maps)
         global_after, global_logits = self.global_head(global_feature)
         parts_after, part_logits = self.part_heads(part_features)
         return MATOutput(
             global_feature=global_feature, global_logits=global_logits, features=features,
-            descriptor=describe(self.config, [global_feature, part_features], [global_after, parts_after]),
+            descriptor=describe(config, [global_feature, part_features], [global_after, parts_after]),
             part_features=part_features, part_logits=part_logits, part_maps=part_maps,
-            visibility=part_visibility(part_maps, self.config.visibility), keypoints=keypoints, heatmaps=heatmaps,
+            visibility=part_visibility(part_maps, config.visibility), keypoints=keypoints, heatmaps=heatmaps,
             image_size=tuple(images.shape[-2:]))
 
     def losses(self, output: MATOutput, step: Step) -> dict[str, Tensor]:
@@ -89,7 +92,7 @@ class MAT(Reproduced):
     def _decode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Trunk features F (b D h w), encoded features f_g (b d h w), decoded queries (b q d)."""
         trunk = self.trunk(images)
-        reduced = self.reduce(trunk)
+        reduced = self.reduce(trunk.detach() if self.config.detach_trunk else trunk)
         h, w = reduced.shape[-2:]
         cells = reduced.flatten(2).transpose(1, 2)  # (b, hw, d)
         cells, position = place(cells, h, w, self.config.width, self.config.pos_embed)
@@ -101,6 +104,19 @@ class MAT(Reproduced):
         k = self.config.parts
         own = queries[:, k + 1:] if self.config.queries == "separate" else queries[:, 1:k + 1]
         return self.keypoint_branch(own, features)
+
+    def _windows(self, features: Tensor, keypoints: Keypoints | None) -> Tensor | None:
+        if self.config.windows == "none":
+            return None
+        if self.config.windows == "keypoints":
+            return keypoint_windows(keypoints.positions, features.shape[-2:], self.config.window)
+        return row_windows(self.config.parts, features.shape[-2], self.config.window).to(features)
+
+    def _pool(self, features: Tensor, part_maps: Tensor) -> Float[Tensor, "b d"]:
+        """The global feature: a mean over all cells, or over those of the person."""
+        if self.config.global_pool == "all":
+            return features.float().mean(dim=(2, 3))
+        return pool_parts(features, foreground(part_maps))[:, 0]
 
 
 _OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
@@ -115,6 +131,10 @@ def _idle(config: RunConfig) -> set[str]:
     external = config.model.keypoints == "external"
     equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
     idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
+    if config.model.windows == "none":
+        idle |= {"model.window"}
+    if config.model.part_pool == "gap":
+        idle |= {"model.pool_floor"}
     if config.model.jacobian == "none":
         idle |= {"model.jacobian_bound"}
     if not consistency:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from matlib.geometry import full_precision
+from matlib.geometry import coordinate_grid, full_precision
 from matlib.models.embeddings import EmbeddingHead
 
 
@@ -20,10 +20,16 @@ class PartBranch(nn.Module):
         self.head = EmbeddingHead(width, scale, sigmoid)
         self.activation = activation
 
-    def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"]
+    def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"],
+                windows: Float[Tensor, "#b k h #w"] | None = None
                 ) -> tuple[Float[Tensor, "b q h w"], Float[Tensor, "b q h w"]]:
-        """The maps that sum to 1 in each cell, and the weights for pooling (the same tensor under ``softmax``)."""
+        """The maps that sum to 1 in each cell, and the weights for pooling (the same tensor under ``softmax``).
+
+        ``windows``, logarithms, say where a part may lie (``row_windows``, ``keypoint_windows``).
+        """
         logits = self.head(queries, features)
+        if windows is not None:
+            logits = in_windows(logits, windows)
         if self.activation == "softmax":
             maps = logits.softmax(dim=1)
             return maps, maps
@@ -31,19 +37,56 @@ class PartBranch(nn.Module):
         return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6), weights
 
 
+def row_windows(parts: int, height: int, width: float) -> Float[Tensor, "1 k h 1"]:
+    """The logarithm of a bell around a row for each part, of deviation ``width`` in cells; the rows lie evenly."""
+    centres = (torch.arange(parts) + 0.5) * height / parts
+    rows = torch.arange(height) + 0.5
+    return (-(rows - centres[:, None])**2 / (2 * width**2))[None, :, :, None]
+
+
+def keypoint_windows(positions: Float[Tensor, "b k 2"], size: tuple[int, int], width: float
+                     ) -> Float[Tensor, "b k h w"]:
+    """The logarithm of a bell around each part's keypoint, of deviation ``width`` in cells.
+
+    Args:
+        positions: in corner-aligned coordinates of the map.
+        size: height and width of the map, in cells.
+    """
+    height, columns = size
+    grid = coordinate_grid(height, columns, dtype=positions.dtype, device=positions.device)
+    cells = positions.new_tensor([columns - 1, height - 1]) / 2  # of a step of 1 in these coordinates
+    away = (grid - positions[:, :, None, None]) * cells  # (b, k, h, w, 2)
+    return -away.square().sum(dim=-1) / (2 * width**2)
+
+
+def in_windows(logits: Float[Tensor, "b q h w"], windows: Float[Tensor, "#b k h #w"]) -> Float[Tensor, "b q h w"]:
+    """The parts' logits within their windows.
+
+    Under ``softmax`` what the parts have of a cell together, and what the background has, stays as it was.
+    """
+    parts = logits[:, 1:] + windows
+    together = logits[:, 1:].logsumexp(dim=1, keepdim=True) - parts.logsumexp(dim=1, keepdim=True)
+    return torch.cat([logits[:, :1], parts + together], dim=1)
+
+
 @full_precision
-def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h w"], how: str = "wavg"
-               ) -> Float[Tensor, "b k d"]:
+def pool_parts(features: Float[Tensor, "b d h w"], weights: Float[Tensor, "b q h w"], how: str = "wavg",
+               floor: float = 0.0) -> Float[Tensor, "b k d"]:
     """f^part: the mean feature under each part's weights, the background (part 0) left out, so k = q - 1.
 
-    ``wavg`` divides by the part's mass; ``gap`` by the number of cells, so that absent parts shrink to zero (Zhu et al.
-    2020, ISP).
+    ``wavg`` divides by the part's mass, to which ``floor`` adds so many cells; ``gap`` by the number of cells, so that
+    absent parts shrink to zero (Zhu et al. 2020, ISP).
     """
     weights = weights[:, 1:]
     pooled = torch.einsum("bkhw,bdhw->bkd", weights, features)
     if how == "gap":
         return pooled / weights[0, 0].numel()
-    return pooled / (weights.sum(dim=(2, 3)).unsqueeze(-1) + 1e-6)
+    return pooled / (weights.sum(dim=(2, 3)).unsqueeze(-1) + floor + 1e-6)
+
+
+def foreground(maps: Float[Tensor, "b q h w"]) -> Float[Tensor, "b 2 h w"]:
+    """The background (part 0), and all parts together."""
+    return torch.stack([maps[:, 0], 1 - maps[:, 0]], dim=1)
 
 
 def part_visibility(maps: Float[Tensor, "b q h w"], how: str) -> Float[Tensor, "b k"] | None:

@@ -9,6 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from matlib.config import ModelConfig
+
+#: Dotted names of what ``CellEncoder`` reads.
+ENCODER_SETTINGS = frozenset(f"model.{name}" for name in (
+    "pos_embed", "width", "encoder_layers", "heads", "feedforward", "dropout", "attention", "norm_first"))
+
 
 def sine_position(height: int, width: int, channels: int, temperature: float = 10_000.0) -> Float[Tensor, "h w c"]:
     """Two-dimensional sine embedding, normalised to 2 pi over the map (DETR): half the channels for y, half for x.
@@ -138,6 +144,28 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, position)
         return self.norm(x)
+
+
+class CellEncoder(nn.Module):
+    """The trunk's map with its channels reduced, its cells placed and encoded: f_g, of ``config.width`` channels.
+
+    Args:
+        channels: of the trunk's map.
+        config: the transformer's sizes and readings; ``ENCODER_SETTINGS`` names what is read.
+    """
+
+    def __init__(self, channels: int, config: ModelConfig):
+        super().__init__()
+        self.width, self.pos_embed = config.width, config.pos_embed
+        self.reduce = reduction(channels, config.width, config.pos_embed)
+        self.encoder = Encoder(config.encoder_layers, config.width, config.heads, config.feedforward, config.dropout,
+                               config.attention, config.norm_first)
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        reduced = self.reduce(features)
+        h, w = reduced.shape[-2:]
+        cells, position = place(reduced.flatten(2).transpose(1, 2), h, w, self.width, self.pos_embed)
+        return self.encoder(cells, position).transpose(1, 2).unflatten(2, (h, w))
 
 
 class Decoder(nn.Module):
