@@ -81,7 +81,8 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
     options: readings of a set that are in dispute, each described, with the reason for its default, where the set
         is read: ``query`` and ``shot`` of ``partial_reid``, ``version`` of ``partial_ilids``
         (``matlib.data.readers.pairs``), ``duke`` and ``training`` of ``occluded_duke``, ``validation`` and ``version``
-        of ``msmt17``, ``cameras`` and ``title`` of ``folder`` and ``csv``.
+        of ``msmt17``, ``cameras`` and ``title`` of ``folder`` and ``csv``, ``asking`` of rendered sets
+        (``matlib.data.readers.rendered``).
 
     Raises MatlibError, in one sentence that says how to mend it, for an unknown name or option, and for a set
     that is missing, empty, half unpacked or half rendered, or that may not be read. Numbers of images other than the

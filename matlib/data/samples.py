@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,3 +54,13 @@ def relabel(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     samples = tuple(samples)
     label = {identity: index for index, identity in enumerate(sorted({s.identity for s in samples}))}
     return tuple(sample._replace(identity=label[sample.identity]) for sample in samples)
+
+
+def everyone_asks(data: ReIDDataset) -> ReIDDataset:
+    """The same test with every image of a query's person as a query, and all images as the gallery.
+
+    For small sets, whose few queries would say little. (An image is no match of itself: its own camera's are left out.)
+    """
+    images = (*data.query, *data.gallery)
+    asked = {sample.identity for sample in data.query}
+    return dataclasses.replace(data, query=tuple(s for s in images if s.identity in asked), gallery=images)

@@ -8,7 +8,6 @@ over the true visible parts.
 """
 
 import argparse
-import dataclasses
 import json
 import logging
 import tempfile
@@ -24,6 +23,7 @@ from matlib.annyville import generate
 from matlib.annyville.writer import read_manifest
 from matlib.config import RunConfig
 from matlib.data import ReIDDataset, fingerprint, load_dataset
+from matlib.data.samples import everyone_asks
 from matlib.data.readers.rendered import find_annyville
 from matlib.errors import MatlibError, program
 from matlib.evaluation.chance import expected_metrics
@@ -142,16 +142,6 @@ def rungs_by_spread(frame: pd.DataFrame, of: str) -> pd.DataFrame:
     """The rungs of a set in every spread of its cameras, in the preset in which there are several; else empty."""
     own = frame[frame["set"] == of]
     return own.groupby("preset").filter(lambda preset: preset["spread"].nunique() > 1)
-
-
-def everyone_asks(data: ReIDDataset) -> ReIDDataset:
-    """The same test with every image of a query's person as a query, and all images as the gallery.
-
-    For small sets, whose few queries would say little. (An image is no match of itself: its own camera's are left out.)
-    """
-    images = (*data.query, *data.gallery)
-    asked = {sample.identity for sample in data.query}
-    return dataclasses.replace(data, query=tuple(s for s in images if s.identity in asked), gallery=images)
 
 
 def colour_by_camera_spread(spreads: Sequence[float | int], seeds: Sequence[int]) -> pd.DataFrame:

@@ -37,8 +37,8 @@ def load_records(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
 
 
 def own_tests(frame: pd.DataFrame) -> pd.DataFrame:
-    """Those of ``load_records`` where a run was tested on the data set that it was trained on."""
-    return frame[frame["tested_data"] == frame["fingerprint"]]
+    """Those of ``load_records`` where a run was tested on the data set that it was trained on, with its own options."""
+    return frame[(frame["tested_data"] == frame["fingerprint"]) & (frame["tested_on"] == frame["trained_on"])]
 
 
 _COLUMNS = ("name", "config", "profile", "epochs", "seed", "trained_on", "fingerprint", "images", "tested_on",

@@ -9,6 +9,7 @@ from builders import write_annyville
 
 from matlib.ablations import row_config
 from matlib.data import fingerprint, load_dataset
+from matlib.data.samples import everyone_asks
 from matlib.errors import MatlibError
 from matlib.report import difficulty, figures
 from matlib.runs.records import write_record
@@ -44,11 +45,18 @@ def test_the_table_has_every_rung(data):
 
 
 def test_everyone_asks_for_all_others(data):
-    asked = difficulty.everyone_asks(data)
+    asked = everyone_asks(data)
     assert asked.query == asked.gallery == (*data.query, *data.gallery)
     stranger = data.gallery[0]._replace(identity=77)
-    asked = difficulty.everyone_asks(dataclasses.replace(data, gallery=(*data.gallery, stranger)))
+    asked = everyone_asks(dataclasses.replace(data, gallery=(*data.gallery, stranger)))
     assert stranger in asked.gallery and stranger not in asked.query
+
+
+def test_asking_is_an_option_of_rendered_sets(data):
+    asked = load_dataset("annyville-occluded", data.root.parent, asking="everyone")
+    assert asked == everyone_asks(data) and load_dataset("annyville-occluded", data.root.parent, asking="queries") == data
+    with pytest.raises(MatlibError, match="asking of annyville-occluded is one of queries, everyone; got 'all'"):
+        load_dataset("annyville-occluded", data.root.parent, asking="all")
 
 
 def test_the_knob_is_turned(monkeypatch):

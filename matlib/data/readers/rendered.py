@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
 import logging
 from collections.abc import Callable
@@ -16,26 +17,35 @@ from pathlib import Path
 from matlib.data.fingerprints import REFERENCES
 from matlib.data.formats import IMAGE_SUFFIXES
 from matlib.data.readers.folders import MissingDatasetError
-from matlib.data.samples import ReIDDataset
+from matlib.data.readers.options import one_of
+from matlib.data.samples import ReIDDataset, everyone_asks
 
 TRAINED_ON = "annyville-holistic"
+ASKING = ("queries", "everyone")
 RECIPE = ("generator", "protocol", "preset", "seed", "camera_spread", "likeness")
 
 logger = logging.getLogger(__name__)
 
 
 def annyville_reader(read_twin: Callable[..., ReIDDataset]) -> Callable[..., ReIDDataset]:
-    """A reader of the twin of a real set, with the options of the real set's reader ``read_twin``."""
+    """A reader of the twin of a real set, with the options of the real set's reader ``read_twin``, and ``asking``:
+    ``queries``, as published, or ``everyone``, which makes a query of each image of a query's person."""
+    own = inspect.Parameter("asking", inspect.Parameter.KEYWORD_ONLY, default=ASKING[0])
 
-    @functools.wraps(read_twin)
-    def read(name: str, root: Path, other_roots: tuple[str, ...] = (), **options: object) -> ReIDDataset:
+    def read(name: str, root: Path, other_roots: tuple[str, ...] = (), asking: object = ASKING[0],
+             **options: object) -> ReIDDataset:
+        one_of(own.name, asking, ASKING, name)
         folder, fingerprint = find_annyville(name, root)
         dataset = read_twin(name, folder, other_roots, **options)
+        if asking == "everyone":
+            dataset = everyone_asks(dataset)
         trained_on = None if dataset.train else TRAINED_ON
         recipe = read_recipe(folder)
         _tell_other_pixels(folder, recipe, fingerprint)
         return dataclasses.replace(dataset, rendered=fingerprint, recipe=recipe, trained_on=trained_on)
 
+    twin = inspect.signature(read_twin)
+    read.__signature__ = twin.replace(parameters=[*twin.parameters.values(), own])
     return read
 
 
