@@ -137,6 +137,8 @@ class DataConfig:
     flip: Share = 0.5
     pad: Natural = 10
     erasing: Share = 0.5
+    erase_with: Literal["mean", "image"] = "mean"  # what the erased rectangle shows; image: a patch of another person
+    crop: Share = 0.0  # of the images that are cut to a part of the person
     joints: Literal["truth", "noisy", "cache"] = "truth"  # source of external keypoints: matlib/data/joints.py
     workers: Natural = 4
     cache: bool = False  # keep the decoded training images in memory

@@ -180,7 +180,8 @@ class ImageDataset(Dataset):
         if self.augmentation is not None:
             generator = np.random.default_rng([self.seed, int(self._epoch), index, copy])
             variation = Variation.draw(self.augmentation, self.size, generator)
-        item = {"image": variation.image(image), "identity": sample.identity, "camera": sample.camera, "index": index}
+        donor = None if variation.donor is None else self._resized(int(variation.donor * len(self)))[0]
+        item = {"image": variation.image(image, donor), "identity": sample.identity, "camera": sample.camera, "index": index}
         if self._joints:
             item["joints"] = self._varied_points(self._joints[index], source, variation, COCO_MIRROR)
         if self._labels is not None:
@@ -208,7 +209,7 @@ class ImageDataset(Dataset):
         self, points: Float[Tensor, "k 3"], source: tuple[int, int], variation: Variation, mirror: Sequence[int]
     ) -> Float[Tensor, "k 3"]:
         points = resize_points(points, source, self.size)
-        return normalise_points(variation.points(points, self.size[1], mirror), self.size)
+        return normalise_points(variation.points(points, self.size, mirror), self.size)
 
     @property
     def _has_masks(self) -> bool:

@@ -52,6 +52,14 @@ class Augmentation:
     """Its area, as a share of the image's."""
     erasing_aspect: tuple[float, float] = (0.3, 1 / 0.3)
     """Its height over its width."""
+    erase_with: str = "mean"
+    """What it shows: ImageNet's mean, or what stands there in another training ``image``, which hides as things do."""
+    crop: float = 0.0
+    """Probability that the image is cut to a part of it, which is scaled to the image's size, as a box that a detector
+    drew around what it saw of a person."""
+    crop_height: tuple[float, float] = (0.4, 1.0)
+    crop_width: tuple[float, float] = (0.6, 1.0)
+    """The part's height and width as shares of the image's."""
 
 
 def surface_mirror(count: int) -> list[int]:
@@ -94,7 +102,7 @@ def normalise_points(points: Float[Tensor, "k 3"], size: tuple[int, int]) -> Flo
 class Variation:
     """One draw of an ``Augmentation``, which acts alike on an image and on all that is known of it.
 
-    In this order: flip, pad and crop to the size before, erase. The default changes nothing.
+    In this order: flip, pad and crop to the size before, cut to a part and scale, erase. The default changes nothing.
     """
 
     flip: bool = False
@@ -105,6 +113,10 @@ class Variation:
     """The crop's corner in the padded image."""
     erased: tuple[int, int, int, int] | None = None
     """Top, left, height and width of the erased rectangle in the cropped image."""
+    part: tuple[int, int, int, int] | None = None
+    """Top, left, height and width of the part that is kept of the image."""
+    donor: float | None = None
+    """In [0, 1): which of the training images shows in the erased rectangle."""
 
     @classmethod
     def draw(
@@ -115,25 +127,42 @@ class Variation:
         top, left = (int(offset) for offset in generator.integers(0, 2 * augmentation.pad + 1, size=2))
         erases = generator.random() < augmentation.erasing
         erased = _erasing_box(*size, augmentation, generator) if erases else None
-        return cls(flip, augmentation.pad, top, left, erased)
+        part = donor = None  # drawn last, and only where wanted: what was drawn before stays as it was
+        if augmentation.crop and generator.random() < augmentation.crop:
+            part = _part_box(*size, augmentation, generator)
+        if augmentation.erase_with == "image" and erased is not None:
+            donor = float(generator.random())
+        return cls(flip, augmentation.pad, top, left, erased, part, donor)
 
-    def image(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-        """The varied image, normalised: black where it was padded, 0 (ImageNet's mean) where it is erased."""
+    def image(self, image: UInt8[Tensor, "3 h w"], donor: UInt8[Tensor, "3 h w"] | None = None
+              ) -> Float[Tensor, "3 h w"]:
+        """The varied image, normalised: black where it was padded, 0 (ImageNet's mean) where it is erased, or what
+        ``donor`` shows there."""
         image = normalise_image(self._framed(image))
-        return image if self.erased is None else F.erase(image, *self.erased, v=torch.zeros((), dtype=image.dtype))
+        if self.erased is None:
+            return image
+        top, left, height, width = self.erased
+        patch = torch.zeros((), dtype=image.dtype) if donor is None else normalise_image(
+            donor[:, top:top + height, left:left + width])
+        return F.erase(image, *self.erased, v=patch)
 
     def points(
-        self, points: Float[Tensor, "k 3"], width: int, mirror: Sequence[int] | None = None
+        self, points: Float[Tensor, "k 3"], size: tuple[int, int], mirror: Sequence[int] | None = None
     ) -> Float[Tensor, "k 3"]:
-        """Points in pixels of an image ``width`` wide; one in the erased rectangle that was visible is hidden.
+        """Points in pixels of an image of ``size`` = (height, width); one in the erased rectangle that was visible is
+        hidden.
 
         ``mirror`` says which point each becomes in a flipped image (a left wrist looks like a right one), such
         as ``COCO_MIRROR``; with None each keeps its place.
         """
         x, y, visibility = points.unbind(1)
+        width = size[1]
         if self.flip:
             x = width - x
         x, y = x + (self.pad - self.left), y + (self.pad - self.top)
+        if self.part is not None:
+            top, left, height, box_width = self.part
+            x, y = (x - left) * width / box_width, (y - top) * size[0] / height
         if self.erased is not None:
             top, left, height, box_width = self.erased
             column, row = x.floor(), y.floor()
@@ -169,13 +198,27 @@ class Variation:
         return -yaw if self.flip else yaw
 
     def _framed(self, image: UInt8[Tensor, "c h w"], fill: int = 0) -> UInt8[Tensor, "c h w"]:
-        """Flipped, padded, and cropped."""
+        """Flipped, padded, cropped, and cut to the part; labels (one channel) keep their values."""
         height, width = image.shape[-2:]
         if self.flip:
             image = F.horizontal_flip(image)
         if self.pad:
             image = F.crop(F.pad(image, [self.pad] * 4, fill=fill), self.top, self.left, height, width)
+        if self.part is not None:
+            top, left, part_height, part_width = self.part
+            resize = resize_image if len(image) == 3 else lambda part, size: resize_labels(part[0], size)[None]
+            image = resize(image[:, top:top + part_height, left:left + part_width], (height, width))
         return image
+
+
+def _part_box(
+    height: int, width: int, augmentation: Augmentation, generator: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of what is kept of an image."""
+    kept = [max(1, round(full * generator.uniform(*shares)))
+            for full, shares in ((height, augmentation.crop_height), (width, augmentation.crop_width))]
+    top, left = (int(generator.integers(0, full - part + 1)) for full, part in zip((height, width), kept))
+    return top, left, *kept
 
 
 def _erasing_box(

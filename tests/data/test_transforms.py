@@ -72,7 +72,7 @@ def test_surface_points_are_as_the_generator_makes_them():
 @given(SIZES, st.integers(0, 99), st.floats(-180, 180), st.sampled_from([None, COCO_MIRROR]))
 def test_a_flip_twice_is_nothing(size, seed, yaw, mirror):
     flip, points, labels = Variation(flip=True), noise_points(size, seed), noise_labels(size, seed)
-    torch.testing.assert_close(flip.points(flip.points(points, size[1], mirror), size[1], mirror), points)
+    torch.testing.assert_close(flip.points(flip.points(points, size, mirror), size, mirror), points)
     assert torch.equal(flip.labels(flip.labels(labels)), labels)
     assert flip.yaw(flip.yaw(yaw)) == yaw
 
@@ -83,7 +83,7 @@ def test_points_and_masks_move_alike(data, size, seed):
     variation = data.draw(variations(size))
     labels, points = noise_labels(size, seed), noise_points(size, seed)
     moved_labels = variation.labels(labels)
-    moved = variation.points(points, size[1])
+    moved = variation.points(points, size)
     for before, after in zip(points.tolist(), moved.tolist(), strict=True):
         source, target = label_at(labels, before), label_at(moved_labels, after)
         if source is None or target is None:
@@ -126,13 +126,54 @@ def test_the_image_and_its_mask_move_alike(data, size, seed):
         assert not parts_of(moved)[erased].any() and occluders_of(moved)[erased].all()
 
 
+@given(st.data(), SIZES, st.integers(0, 99))
+def test_points_and_masks_of_a_part_move_alike(data, size, seed):
+    """In a part of half the size, whose pixels become two by two."""
+    labels, points = noise_labels((2 * size[0], 2 * size[1]), seed), noise_points((2 * size[0], 2 * size[1]), seed)
+    corner = (data.draw(st.integers(0, size[0])), data.draw(st.integers(0, size[1])))
+    variation = Variation(part=(*corner, *size))
+    moved_labels, moved = variation.labels(labels), variation.points(points, labels.shape)
+    assert moved_labels.shape == labels.shape
+    for before, after in zip(points.tolist(), moved.tolist(), strict=True):
+        if inside(variation.part, before):
+            assert label_at(moved_labels, after) == label_at(labels, before)
+        else:
+            assert label_at(moved_labels, after) is None
+
+
+@given(st.floats(0.1, 1), st.floats(0.1, 1), SIZES, st.integers(0, 999))
+def test_a_part_has_its_share_of_the_image_and_changes_no_other_draw(low, other, size, seed):
+    shares = (min(low, other), max(low, other))
+    plain, cut = (Variation.draw(Augmentation(crop=crop, crop_height=shares, crop_width=shares), size,
+                                 np.random.default_rng(seed)) for crop in (0.0, 1.0))
+    assert (cut.flip, cut.top, cut.left, cut.erased) == (plain.flip, plain.top, plain.left, plain.erased)
+    top, left, height, width = cut.part
+    for offset, part, full in ((top, height, size[0]), (left, width, size[1])):
+        assert 0 <= offset <= full - part and shares[0] * full - 0.5 <= part <= max(1, shares[1] * full + 0.5)
+    assert plain.part is None
+
+
+def test_another_image_shows_where_one_is_erased(tmp_path):
+    write_annyville(tmp_path)
+    samples = load_dataset("annyville-occluded", tmp_path).train
+    quiet = {"flip": 0.0, "pad": 0, "erasing": 1.0}
+    varied = ImageDataset(samples, (40, 20), Augmentation(**quiet, erase_with="image"), seed=3)
+    means = ImageDataset(samples, (40, 20), Augmentation(**quiet), seed=3)
+    plain = [item["image"] for item in ImageDataset(samples, (40, 20))]
+    for index in range(len(samples)):
+        erased = (means[index]["image"] == 0).all(dim=0)
+        shown = varied[index]["image"]
+        assert torch.equal(shown[:, ~erased], plain[index][:, ~erased])
+        assert erased.any() and any(torch.equal(shown[:, erased], other[:, erased]) for other in plain)
+
+
 @given(SIZES, st.integers(1, 8), st.integers(0, 16), st.integers(0, 16), st.integers(0, 99))
 def test_pad_and_crop_shift_exactly(size, pad, top, left, seed):
     assume(max(top, left) <= 2 * pad)
     variation = Variation(pad=pad, top=top, left=left)
     points, labels = noise_points(size, seed), noise_labels(size, seed)
     shift = torch.tensor([pad - left, pad - top, 0.0])
-    torch.testing.assert_close(variation.points(points, size[1]), points + shift, atol=1e-5, rtol=0)
+    torch.testing.assert_close(variation.points(points, size), points + shift, atol=1e-5, rtol=0)
     padded = torch.zeros(size[0] + 2 * pad, size[1] + 2 * pad, dtype=torch.uint8)
     padded[pad : pad + size[0], pad : pad + size[1]] = labels
     assert torch.equal(variation.labels(labels), padded[top : top + size[0], left : left + size[1]])

@@ -54,7 +54,8 @@ def test_everyone_asks_for_all_others(data):
 
 def test_asking_is_an_option_of_rendered_sets(data):
     asked = load_dataset("annyville-occluded", data.root.parent, asking="everyone")
-    assert asked == everyone_asks(data) and load_dataset("annyville-occluded", data.root.parent, asking="queries") == data
+    assert asked == everyone_asks(data)
+    assert load_dataset("annyville-occluded", data.root.parent, asking="queries") == data
     with pytest.raises(MatlibError, match="asking of annyville-occluded is one of queries, everyone; got 'all'"):
         load_dataset("annyville-occluded", data.root.parent, asking="all")
 
