@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from matlib.config import LITERAL, OPTION, ROBUST, RunConfig, differences, flatten, profile
+from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, differences, flatten, profile
 from matlib.errors import MatlibError
 
 
@@ -41,18 +41,66 @@ TABLE_2 = (
 
 _UNKNOWN = (math.nan,) * 4
 _GUARDS = ("separation", "concentration", "diversity", "entropy", "background", "foreground")
+_NO_MOTION = {"loss.equivariance": 0.0, "loss.consistency": 0.0}
+_IDENTITY_ONLY = _NO_MOTION | {f"loss.{name}": 0.0 for name in _GUARDS}
 
 #: Rows that the paper does not have: what its motion losses are worth, and how much a method with parts could gain.
 CONTROLS = (
-    Row("identity_only", "#5, identity losses only", _UNKNOWN,
-        {f"loss.{name}": 0.0 for name in ("equivariance", "consistency", *_GUARDS)}),
-    Row("guards_only", "#5 without motion losses", _UNKNOWN, {"loss.equivariance": 0.0, "loss.consistency": 0.0}),
+    Row("identity_only", "#5, identity losses only", _UNKNOWN, _IDENTITY_ONLY),
+    Row("guards_only", "#5 without motion losses", _UNKNOWN, _NO_MOTION),
     Row("robust", "#5 with guards", _UNKNOWN, ROBUST),
     Row("literal", "#5 as printed", _UNKNOWN, LITERAL),
     Row("literal_queries", "#5 as printed, queries to start from", _UNKNOWN,
         {**LITERAL, "model.decoder_target": "query"}),
     Row("true_parts", "#1 pooled over true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
 )
+
+def _true(name: str, label: str, **settings: Any) -> Row:
+    stride = {"model.output_stride": settings.pop("stride")} if "stride" in settings else {}
+    return Row(name, label, _UNKNOWN, {"model.architecture": "true_parts", **stride,
+                                       **{f"{METHOD}{key}": value for key, value in settings.items()}})
+
+
+#: The ceiling taken apart: its ingredients one after the other, and each left out or changed.
+CEILING = (
+    _true("true_person", "mean over the true person", cut="nothing"),
+    _true("image_rows", "7 rows of the image", person=False, cut="rows"),
+    _true("true_rows", "7 rows of the true person, compared where seen", cut="rows"),
+    _true("true_rows_all", "7 rows of the true person, all compared", cut="rows", distance="all"),
+    _true("true_parts_all", "true parts, all compared", distance="all"),
+    _true("true_parts_encoded", "true parts of encoded cells", encoded=True),
+    _true("mean_encoded", "mean of encoded cells", person=False, cut="nothing", encoded=True),
+    _true("true_parts_coarse", "true parts, cells of 16 pixels", stride=16),
+    _true("true_parts_fine", "true parts, cells of 4 pixels", stride=4),
+    _true("mean_coarse", "mean of cells of 16 pixels", person=False, cut="nothing", stride=16),
+    _true("mean_fine", "mean of cells of 4 pixels", person=False, cut="nothing", stride=4),
+)
+
+_SIX = {"model.parts": 6}
+_IN_ROWS = _SIX | {"model.windows": "rows"}
+_OF_TRUNK = {"model.part_source": "backbone", "model.global_source": "backbone"}
+_OF_PERSON = _OF_TRUNK | {"model.global_pool": "foreground"}
+
+#: What can be had of it without labels, a step a row: identity losses only.
+FOUND = tuple(Row(name, label, _UNKNOWN, _IDENTITY_ONLY | changes) for name, label, changes in (
+    ("six", "identity losses only, K = 6", _SIX),
+    ("in_rows", "its parts in windows around rows", _IN_ROWS),
+    ("in_rows_of_trunk", "and features of the trunk", _IN_ROWS | _OF_TRUNK),
+    ("in_rows_of_person", "and the global one over the foreground", _IN_ROWS | _OF_PERSON),
+    ("in_rows_floor", "and pooled with a floor", _IN_ROWS | _OF_PERSON | {"model.pool_floor": 0.5}),
+))
+
+#: Does motion pay where it moves what is pooled? Parts in windows around keypoints, features of the trunk: with the
+#: motion losses and without, the trunk out of their reach or not. All have the same guards.
+_FOLLOWING = _SIX | _OF_PERSON | {"model.windows": "keypoints", "model.window": 1.5, "model.pool_floor": 0.5}
+FOLLOWING = tuple(Row(name, label, _UNKNOWN, _FOLLOWING | changes) for name, label, changes in (
+    ("following", "parts around keypoints, trunk detached, no motion losses",
+     {"model.detach_trunk": True, **_NO_MOTION}),
+    ("following_motion", "parts around keypoints, trunk detached, motion", {"model.detach_trunk": True}),
+    ("following_shared", "parts around keypoints, no motion losses", _NO_MOTION),
+    ("following_shared_motion", "parts around keypoints, motion", {}),
+))
+
 
 def _method(name: str, label: str, where: str, rank1: float = math.nan, mAP: float = math.nan,
             joints: str | None = None) -> Row:
@@ -83,7 +131,8 @@ BESIDE_3 = (
 )
 
 #: "full" is in two tables; Table 1 names it.
-ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, *TABLE_3, *BESIDE_3, *TABLE_1)}
+ROWS = {row.name: row
+        for row in (*TABLE_2, *CONTROLS, *CEILING, *FOUND, *FOLLOWING, *TABLE_3, *BESIDE_3, *TABLE_1)}
 
 
 def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, Any] | None = None) -> RunConfig:

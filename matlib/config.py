@@ -319,11 +319,6 @@ def _check_values(config: RunConfig) -> None:
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
                           "the triplet loss compares them")
-    if model.windows == "keypoints" and model.keypoints == "external":
-        raise MatlibError("model.windows=keypoints follows the network's own keypoints; use model.keypoints=self")
-    if model.detach_trunk and "backbone" not in (model.part_source, model.global_source):
-        raise MatlibError("model.detach_trunk leaves nothing to teach the trunk; set model.part_source or "
-                          "model.global_source to backbone with it")
     if model.parts < 2 and (loss.separation or loss.diversity):
         raise MatlibError("loss.separation and loss.diversity compare parts; set both to 0, or model.parts to 2 or "
                           "more")

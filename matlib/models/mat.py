@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from matlib.config import ModelConfig, RunConfig, flatten
+from matlib.errors import MatlibError
 from matlib.geometry import Keypoints
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.equation9 import Reproduced, guards, identity_terms, motion_terms
@@ -23,10 +24,13 @@ class MAT(Reproduced):
     Args:
         config: sizes and options.
         identities: number of training identities, the classifiers' outputs.
+
+    Raises MatlibError for options that contradict each other.
     """
 
     def __init__(self, config: ModelConfig, identities: int):
         super().__init__(config, identities)
+        _check(config)
         d, k = config.width, config.parts
         self.reduce = reduction(self.trunk.channels, d, config.pos_embed)
         sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
@@ -117,6 +121,14 @@ class MAT(Reproduced):
         if self.config.global_pool == "all":
             return features.float().mean(dim=(2, 3))
         return pool_parts(features, foreground(part_maps))[:, 0]
+
+
+def _check(config: ModelConfig) -> None:
+    if config.windows == "keypoints" and config.keypoints == "external":
+        raise MatlibError("model.windows=keypoints follows the network's own keypoints; use model.keypoints=self")
+    if config.detach_trunk and "backbone" not in (config.part_source, config.global_source):
+        raise MatlibError("model.detach_trunk leaves nothing to teach the trunk; set model.part_source or "
+                          "model.global_source to backbone with it")
 
 
 _OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}

@@ -15,7 +15,7 @@ from matlib.models.descriptions import PartDescriptors
 class MATOutput:
     """All that the losses, the evaluation and the figures read from one pass. B images, K parts, d channels."""
 
-    global_feature: Float[Tensor, "b d"]
+    global_feature: Float[Tensor, "b g"]
     global_logits: Float[Tensor, "b n"]
     descriptor: Float[Tensor, "b e"]  # L2-normalised, what is compared at test time: the global feature, then the parts
     features: Float[Tensor, "b d h w"] | None = None  # f_g

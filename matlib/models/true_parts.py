@@ -35,7 +35,7 @@ class TruePartPooling(Reproduced):
     out, down to the baseline, and the encoder be put before them.
 
     Args:
-        config: its trunk, neck and part head are used, and the transformer's sizes if ``mixing`` asks for an encoder.
+        config: its trunk, neck and part head are used, and the transformer's sizes where cells are ``encoded``.
         identities: number of training identities.
     """
 
@@ -43,14 +43,14 @@ class TruePartPooling(Reproduced):
     class Settings:
         person: bool = True
         """Only what is seen of the person is pooled; else every cell."""
-        cut: Literal["parts", "rows", "none"] = "parts"
+        cut: Literal["parts", "rows", "nothing"] = "parts"
         """What is pooled beside the global feature: body parts, or horizontal stripes, or nothing."""
         rows: Count = len(TRUE_PART_GROUPS)
         """The number of stripes."""
         distance: Literal["visible", "all"] = "visible"
         """Compared: the parts that both images show, or the vector of all of them."""
-        mixing: Literal["none", "encoder"] = "none"
-        """What comes before the pooling: nothing, or MAT's encoder, in which cells see each other."""
+        encoded: bool = False
+        """MAT's encoder, in which cells see each other, comes before the pooling."""
 
     truth = ("parts",)
     also_reads = frozenset({"loss.identity_global", "loss.triplet_global"})
@@ -60,18 +60,18 @@ class TruePartPooling(Reproduced):
         own, channels = self.settings, self.trunk.channels
         if own.cut == "parts" and not own.person:
             raise MatlibError("body parts are of the person: model.method.person=false goes with "
-                              "model.method.cut=rows or none")
-        if own.mixing == "encoder":
+                              "model.method.cut=rows or nothing")
+        if own.encoded:
             self.mix = CellEncoder(channels, config)
             channels = config.width
         self.global_head = IdentityHead(channels, identities, config.neck)
-        if own.cut != "none":
+        if own.cut != "nothing":
             count = own.rows if own.cut == "rows" else len(TRUE_PART_GROUPS)
             self.part_heads = PartHeads(count, channels, identities, config.neck, config.part_head)
 
     def forward(self, images: Float[Tensor, "b 3 height width"], parts: UInt8[Tensor, "b height width"]) -> MATOutput:
         features = self.trunk(images)
-        if self.settings.mixing == "encoder":
+        if self.settings.encoded:
             features = self.mix(features)
         features, shares = features.float(), part_weights(parts, features.shape[-2:])
         person = foreground(shares) if self.settings.person else foreground(torch.zeros_like(shares))
@@ -79,7 +79,7 @@ class TruePartPooling(Reproduced):
         after, logits = self.global_head(global_feature)
         output = MATOutput(global_feature=global_feature, global_logits=logits,
                            descriptor=describe(self.config, [global_feature], [after]))
-        return output if self.settings.cut == "none" else self._with_parts(output, after, features, shares, person)
+        return output if self.settings.cut == "nothing" else self._with_parts(output, after, features, shares, person)
 
     def _with_parts(self, output: MATOutput, after: Tensor, features: Tensor, shares: Tensor, person: Tensor
                     ) -> MATOutput:
@@ -93,7 +93,7 @@ class TruePartPooling(Reproduced):
                        descriptor=describe(self.config, [output.global_feature, part_features], [after, parts_after]))
 
     def describe(self, output: MATOutput) -> Tensor | PartDescriptors:
-        if self.settings.cut == "none" or self.settings.distance == "all":
+        if self.settings.cut == "nothing" or self.settings.distance == "all":
             return output.descriptor
         return output.parted()
 
@@ -101,9 +101,9 @@ class TruePartPooling(Reproduced):
     def reads(cls, config: RunConfig) -> set[str]:
         own = read_settings(cls.Settings, config.model.method)
         names = super().reads(config)
-        if own.cut != "none":
+        if own.cut != "nothing":
             names |= {"model.part_head", "loss.identity_part", "loss.triplet_part"}
-        return names | ENCODER_SETTINGS if own.mixing == "encoder" else names
+        return names | ENCODER_SETTINGS if own.encoded else names
 
 
 def part_weights(parts: UInt8[Tensor, "b height width"], size: tuple[int, int]) -> Float[Tensor, "b q h w"]:

@@ -13,7 +13,6 @@ from matlib.objective import Objective
 
 SMALL = profile("smoke").change({"model.weights": "none", "model.dropout": 0.0})
 IMAGES = torch.randn(4, 3, 64, 32, generator=torch.Generator().manual_seed(0))
-FROM_TRUNK = {"model.part_source": "backbone", "model.global_source": "backbone"}
 
 
 def build(**changes):
@@ -93,5 +92,4 @@ def test_settings_that_contradict_each_other_are_refused():
                             ({"model.windows": "keypoints", "model.keypoints": "external"}, "own keypoints"),
                             ({"model.window": 0}, "above 0"), ({"model.pool_floor": -1}, "at least 0")):
         with pytest.raises(MatlibError, match=reason):
-            SMALL.change(changes)
-    SMALL.change({"model.detach_trunk": True, **FROM_TRUNK})
+            build_model(SMALL.change(changes).model, identities=7)

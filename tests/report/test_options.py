@@ -19,7 +19,8 @@ ROWS = {"model.architecture"}
 SMALL = {"model.weights": "none", "model.trunk_cut": "features.3", "model.width": 16, "loss.separation": 0.0}
 # Where another setting is needed for a reading to make sense at this size.
 EXTERNAL = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
-WITH = {"model.keypoints": EXTERNAL, "model.external_jacobian": EXTERNAL}
+WITH = {"model.keypoints": EXTERNAL, "model.external_jacobian": EXTERNAL,
+        "model.detach_trunk": {"model.part_source": "backbone"}, "model.window": {"model.windows": "rows"}}
 
 
 def test_every_setting_with_readings_is_on_the_page():
@@ -87,7 +88,8 @@ def test_every_reading_takes_a_step(name, reading, rng):
 
 #: Options of the model that leave its parameters as they are.
 SAME_NETWORK = {"model.norm_first", "model.decoder_target", "model.embed_sigmoid", "model.temperature",
-                "model.jacobian_bound", "model.external_jacobian", "model.map_activation", "model.part_pool"}
+                "model.jacobian_bound", "model.external_jacobian", "model.map_activation", "model.part_pool",
+                "model.detach_trunk", "model.global_pool", "model.windows", "model.window", "model.pool_floor"}
 LOSSES = {option.name for option in options.OPTIONS if option.name.startswith("loss.")}
 OF_A_STEP = SAME_NETWORK | LOSSES - {"loss.motion_warmup_epochs"}  # which the training loop reads
 
@@ -135,7 +137,7 @@ def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, changes, rng):
 
 
 def test_a_full_model_reads_all_but_somebody_elses_keypoints():
-    others = {"data.joints", "model.external_jacobian"}
+    others = {"data.joints", "model.external_jacobian", "model.window"}
     assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == others
 
 
