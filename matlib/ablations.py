@@ -90,6 +90,18 @@ FOUND = tuple(Row(name, label, _UNKNOWN, _IDENTITY_ONLY | changes) for name, lab
     ("in_rows_floor", "and pooled with a floor", _IN_ROWS | _OF_PERSON | {"model.pool_floor": 0.5}),
 ))
 
+_FINE = {"model.output_stride": 4}
+
+#: The best found without labels, cells of half the size, beside controls that have the same cells.
+BEYOND = (
+    Row("beyond", "beyond the paper: rows, cells of 4 pixels", _UNKNOWN,
+        _IDENTITY_ONLY | _IN_ROWS | _OF_PERSON | {"model.pool_floor": 0.5, "model.window": 2.0} | _FINE),
+    Row("identity_fine", "#5, identity losses only, cells of 4 pixels", _UNKNOWN, _IDENTITY_ONLY | _FINE),
+    Row("stripes_fine", "PCB, cells of 4 pixels", _UNKNOWN, {"model.architecture": "matlib.baselines.pcb:PCB"} | _FINE),
+    Row("joints_fine", "PVPM, cells of 4 pixels, noisy joints", _UNKNOWN,
+        {"model.architecture": "matlib.baselines.pvpm:PVPM", "data.joints": "noisy"} | _FINE),
+)
+
 #: Does motion pay where it moves what is pooled? Parts in windows around keypoints, features of the trunk: with the
 #: motion losses and without, the trunk out of their reach or not. All have the same guards.
 _FOLLOWING = _SIX | _OF_PERSON | {"model.windows": "keypoints", "model.window": 1.5, "model.pool_floor": 0.5}
@@ -99,6 +111,10 @@ FOLLOWING = tuple(Row(name, label, _UNKNOWN, _FOLLOWING | changes) for name, lab
     ("following_motion", "parts around keypoints, trunk detached, motion", {"model.detach_trunk": True}),
     ("following_shared", "parts around keypoints, no motion losses", _NO_MOTION),
     ("following_shared_motion", "parts around keypoints, motion", {}),
+    ("following_fine", "parts around keypoints, trunk detached, cells of 4 pixels, no motion losses",
+     {"model.detach_trunk": True, **_NO_MOTION, **_FINE, "model.window": 3.0}),
+    ("following_fine_motion", "parts around keypoints, trunk detached, cells of 4 pixels, motion",
+     {"model.detach_trunk": True, **_FINE, "model.window": 3.0}),
 ))
 
 
@@ -132,7 +148,7 @@ BESIDE_3 = (
 
 #: "full" is in two tables; Table 1 names it.
 ROWS = {row.name: row
-        for row in (*TABLE_2, *CONTROLS, *CEILING, *FOUND, *FOLLOWING, *TABLE_3, *BESIDE_3, *TABLE_1)}
+        for row in (*TABLE_2, *CONTROLS, *CEILING, *FOUND, *BEYOND, *FOLLOWING, *TABLE_3, *BESIDE_3, *TABLE_1)}
 
 
 def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, Any] | None = None) -> RunConfig:
