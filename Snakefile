@@ -56,7 +56,7 @@ CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
 SCORES = f"{SHOWN}/record-scores-{DATASET}.json"  # a step of its own: no page writes what another one reads
 TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" in run for tested in TESTED_ON]
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
-REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer")
+REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
@@ -86,6 +86,10 @@ PARAMETERS = {
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),
     "scores": {"records": RECORDED, "runs": [], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},
+    "ceiling": {"records": [*RECORDED, str(BOOK / "table3"), str(BOOK / "ceiling" / "laptop")],
+                "chosen_on": [str(BOOK / "ceiling" / "town1")]},
+    "pays": {"records": [str(BOOK / "ceiling" / "laptop"), f"runs/{PROFILE}"],
+             "chosen_on": [str(BOOK / "ceiling" / "town1")]},
     "longer": {"records": [*RECORDED, str(BOOK / "longer"), str(BOOK / "ladder" / "large")]},
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},
@@ -108,6 +112,8 @@ NEEDS = {
     "your_method": [MANIFEST] + REFERENCE,
     "scores": RECORDS + [SCORES] + REFERENCE,
     "trials": REFERENCE,
+    "ceiling": RECORDS + REFERENCE,
+    "pays": RECORDS + REFERENCE,
     "longer": RECORDS + [SCORES] + REFERENCE,
     "figure1": MODEL,
     "figure3": MODEL,

@@ -247,13 +247,14 @@ def trials(folder: Path | str, start: str) -> pd.DataFrame:
     first = {Path(path).parent.name: config for path, config in zip(own["path"], own["config"])}
     if start not in first:
         raise MatlibError(f"there is no scored run {start!r} in {folder}; there are {', '.join(first) or 'none'}")
-    return own.assign(change=[_change(first[start], config) for config in own["config"]]).set_index("change")
+    return own.assign(change=[changes(first[start], config) for config in own["config"]]).set_index("change")
 
 
-def _change(before: RunConfig, after: RunConfig) -> str:
+def changes(before: RunConfig, after: RunConfig) -> str:
+    """In words: the settings in which two runs differ, with the values of the second, or that it is ``the start``."""
     values = dict(flatten(after.to_dict()))
-    return ", ".join(f"{name.split('.')[1]} = {values[name]}" for name in changed_names(before, after)
-                     if name != "seed") or "the start"
+    return ", ".join(f"{name.split('.')[-1]} = {values[name]}" for name in changed_names(before, after)
+                     if "." in name) or "the start"
 
 
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -22,9 +22,11 @@ from matlib.report.figures.records import (
     by_parts,
     compare,
     diagnostics,
+    forest,
     gradient_norms,
     losses,
     motion_gain,
+    rungs,
     step_shares,
     trade,
 )
@@ -33,7 +35,7 @@ from matlib.report.figures.style import INK, part_colours, setup
 
 __all__ = [
     "INK", "by_amount", "by_knob", "by_parts", "compare", "contact_sheet", "diagnostics", "draw_keypoints",
-    "figure1", "figure2", "figure2_linked", "figure2_svg", "figure3", "gradient_norms", "image_rows", "is_rendered",
-    "label_sheet", "load_images", "losses", "motion_gain", "occlusion_histogram", "part_colours", "part_picture",
-    "parts_by_k", "plt", "scale_of", "setup", "show_image", "step_shares", "trade",
+    "figure1", "figure2", "figure2_linked", "figure2_svg", "figure3", "forest", "gradient_norms", "image_rows",
+    "is_rendered", "label_sheet", "load_images", "losses", "motion_gain", "occlusion_histogram", "part_colours",
+    "part_picture", "parts_by_k", "plt", "rungs", "scale_of", "setup", "show_image", "step_shares", "trade",
 ]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matlib.ablations import Row, row_config
 from matlib.report.tables import METRICS
 
-from matlib.report.figures.style import as_text
+from matlib.report.figures.style import INK, as_text
 
 
 def losses(record: dict, names: Sequence[str] | None = None) -> Figure:
@@ -71,6 +71,40 @@ def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequ
     sns.pointplot(frame, x=metric, y="name", order=order, ax=ax, linestyle="none", marker="|", markersize=16,
                   color=sns.color_palette("deep")[3], errorbar=None)
     ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
+    return figure
+
+
+def rungs(panels: Mapping[str, pd.DataFrame], metric: str, labels: Mapping[str, str], title: str) -> Figure:
+    """A metric of rows as a ladder, from the first name of ``labels`` at the top down, a panel for each test: a point a
+    training, a bar at the mean."""
+    order = [name for name in labels if any(name in set(frame["name"]) for frame in panels.values())]
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.3 * len(order) + 1), sharey=True, squeeze=False)
+    deep = sns.color_palette("deep")
+    for ax, (name, frame) in zip(axes[0], panels.items()):
+        style = {"data": frame, "x": metric, "y": "name", "order": order, "ax": ax}
+        sns.stripplot(**style, size=4, alpha=0.7, color=deep[0], jitter=False)
+        sns.pointplot(**style, linestyle="none", marker="|", markersize=13, color=deep[3], errorbar=None)
+        ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=[labels[each] for each in order])
+        ax.set_title(name, fontsize=10)
+        ax.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def forest(panels: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Differences with their intervals (columns ``value``, ``low``, ``high``), a panel for each test, a line at 0; a
+    column ``paper``, where there is one, as hollow diamonds."""
+    order = list(dict.fromkeys(name for frame in panels.values() for name in frame.index))
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.32 * len(order) + 1), sharey=True, squeeze=False)
+    deep = sns.color_palette("deep")
+    for ax, (name, frame) in zip(axes[0], panels.items()):
+        at = [len(order) - 1 - order.index(each) for each in frame.index]
+        ax.errorbar(frame["value"], at, xerr=[frame["value"] - frame["low"], frame["high"] - frame["value"]],
+                    fmt="o", markersize=4, color=deep[0], elinewidth=1.2)
+        if "paper" in frame:
+            ax.plot(frame["paper"], at, linestyle="none", marker="D", fillstyle="none", markersize=6, color=deep[3])
+        ax.axvline(0, color=INK, linewidth=0.8)
+        ax.set(xlabel=title, yticks=range(len(order)), yticklabels=order[::-1], ylim=(-0.6, len(order) - 0.4))
+        ax.set_title(name, fontsize=10)
     return figure
 
 

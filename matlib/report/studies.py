@@ -1,0 +1,121 @@
+"""Studies beside the paper's tables: rows as steps, what each brings, and what motion adds to a design.
+
+The few occluded queries of a small set say little, so two tests stand beside each other: the published one, and one in
+which every image of a query's person asks (``load_dataset(..., asking="everyone")``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from matlib.ablations import Row, row_config
+from matlib.evaluation import Interval
+from matlib.report.tables import METRICS, changes, in_pairs, paired_difference, spread, training_deviation
+
+EVERYONE = "every image asks"
+TESTS = {"annyville-occluded": "occluded queries", "annyville-occluded (asking=everyone)": EVERYONE}
+
+
+class Step(NamedTuple):
+    """What a row is compared to, and the words for the difference."""
+
+    words: str
+    row: str
+    less: str
+
+
+def by_test(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The records of each of ``TESTS``, of models that were trained on the set's own training images."""
+    own = frame[frame["tested_data"] == frame["fingerprint"]]
+    return {title: own[own["tested_on"] == name] for name, title in TESTS.items()}
+
+
+def retrieval(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank-1 and mAP of each row that was run, in both tests: mean and standard deviation over n seeds, in percent."""
+    lines, tests = {}, by_test(frame)
+    for row in rows:
+        runs = {title: of[of["name"] == row.name] for title, of in tests.items()}
+        if any(len(own) for own in runs.values()):
+            cells = {(title, METRICS[metric]): spread(own[metric]).replace(" ", "")
+                     for title, own in runs.items() for metric in ("rank1", "mAP")}
+            lines[row.label] = cells | {("", "n"): max(len(own) for own in runs.values())}
+    result = pd.DataFrame.from_dict(lines, orient="index")
+    result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
+    return result
+
+
+def choices(row: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank-1 and mAP of single trainings in both tests, a line each, which says what it changes in a row's settings."""
+    lines: dict[str, dict[tuple[str, str], float]] = {}
+    for title, runs in by_test(frame).items():
+        for run in runs.itertuples():
+            change = changes(row_config(row, run.profile), run.config)
+            lines.setdefault(f"{change}, seed {run.seed}", {}).update(
+                {(title, METRICS[metric]): getattr(run, metric) for metric in ("rank1", "mAP")})
+    result = pd.DataFrame.from_dict(lines, orient="index")
+    result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
+    return result.sort_index()
+
+
+def differences(steps: Iterable[Step], frame: pd.DataFrame, metric: str = "mAP") -> dict[str, pd.DataFrame]:
+    """What each step brings in each test, query by query, in points: ``value``, ``low``, ``high``.
+
+    The intervals are ``tables.paired_difference``'s, of 95 %, over other queries and other trainings; a step of which a
+    row was not run is left out.
+    """
+    return {title: _of_test(steps, runs, metric) for title, runs in by_test(frame).items()}
+
+
+def _of_test(steps: Iterable[Step], runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    lines, between = {}, training_deviation(runs, METRICS)
+    for step in steps:
+        found = paired_difference(*(runs[runs["name"] == name] for name in (step.row, step.less)), between)
+        if found:
+            lines[step.words] = found[metric]._asdict()
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["value", "low", "high"])
+
+
+def score_differences(steps: Iterable[Step], runs: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """What each step changes in scores against the truth (``tables.scored_runs``), in points, with the 95 % interval of
+    Welch's t over trainings; empty cells where a row has less than two that were scored."""
+    lines = {}
+    for step in steps:
+        sides = [runs[runs["name"] == name] for name in (step.row, step.less)]
+        found = {score: _welch(*(side[score].dropna() for side in sides)) for score in scores}
+        if any(found.values()):
+            lines[step.words] = {score: in_pairs(*interval) if interval else "" for score, interval in found.items()}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=list(scores))
+
+
+def _welch(ours: pd.Series, others: pd.Series) -> Interval | None:
+    if min(len(ours), len(others)) < 2:
+        return None
+    found = stats.ttest_ind(ours, others, equal_var=False)
+    interval, value = found.confidence_interval(0.95), float(ours.mean() - others.mean())
+    error = float(np.hypot(ours.sem(), others.sem()))
+    return Interval(value, float(interval.low), float(interval.high), error) if error else None
+
+
+def verdicts(found: pd.DataFrame) -> str:
+    """In words: which of the ``differences`` are beyond chance."""
+    words = {"brings": found["low"] > 0, "costs": found["high"] < 0}
+    words["cannot be told from nothing"] = ~(words["brings"] | words["costs"])
+    said = [f"{word}: " + "; ".join(_points(found[which])) for word, which in words.items() if which.any()]
+    return ". ".join(said)
+
+
+def _points(found: pd.DataFrame) -> list[str]:
+    return [f"{name} ({row.value:+.1f})" for name, row in zip(found.index, found.itertuples())]
+
+
+def share_of_the_way(frame: pd.DataFrame, row: str, start: str, end: str, metric: str = "mAP") -> Mapping[str, float]:
+    """How far a row's mean lies on the way between two others', by test: 0 at the start, 1 at the end."""
+    shares = {}
+    for title, runs in by_test(frame).items():
+        first, here, last = (runs.loc[runs["name"] == name, metric].mean() for name in (start, row, end))
+        if not np.isnan(share := (here - first) / (last - first)):
+            shares[title] = float(share)
+    return shares

@@ -1,0 +1,99 @@
+"""Steps between rows: each test apart, differences by query, chances of another training, and what is said of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from matlib.ablations import ROWS, row_config
+from matlib.report import figures, studies
+from matlib.report.studies import Step
+
+QUERIES = 40
+
+
+def run(name, seed, precisions, tested_on="annyville-occluded", **scores):
+    queries = np.arange(QUERIES)
+    lines = {"queries": queries, "identities": queries // 2, "first_ranks": np.where(precisions > 0.5, 1, 7),
+             "average_precisions": precisions, "inverse_negative_penalties": precisions}
+    return {"name": name, "seed": seed, "profile": "laptop", "tested_on": tested_on, "fingerprint": "x",
+            "tested_data": "x", "config": row_config(name, "laptop", seed), "mAP": 100 * precisions.mean(),
+            **{f"rank{k}": 100 * (precisions > 0.5).mean() for k in (1, 5, 10)},
+            "per_query": {key: " ".join(map(str, values)) for key, values in lines.items()}, **scores}
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    hard, easy = rng.uniform(0, 0.6, QUERIES), rng.uniform(0.3, 0.8, QUERIES)
+    return pd.DataFrame([
+        run(name, seed, base + gain + rng.normal(0, 0.005), test)
+        for name, gain in (("baseline", 0.0), ("in_rows", 0.1), ("true_parts", 0.2)) for seed in (0, 1, 2)
+        for test, base in zip(studies.TESTS, (hard, easy))])
+
+
+def test_each_test_stands_apart(frame):
+    found = studies.retrieval([ROWS[name] for name in ("baseline", "in_rows", "six")], frame)
+    assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label] and set(found[("", "n")]) == {3}
+    hard, easy = (float(found.loc[ROWS["baseline"].label, (title, "mAP")].split("±")[0])
+                  for title in studies.TESTS.values())
+    assert hard < 35 < 50 < easy
+
+
+def test_a_step_is_the_difference_of_its_rows(frame):
+    found = studies.differences([Step("up", "in_rows", "baseline"), Step("down", "in_rows", "true_parts"),
+                                 Step("not run", "six", "baseline")], frame)
+    for runs in found.values():
+        assert list(runs.index) == ["up", "down"]
+        assert runs.loc["up", "value"] == pytest.approx(10, abs=1)
+        assert runs.loc["down", "high"] < 0 < runs.loc["up", "low"]
+    assert studies.verdicts(found[studies.EVERYONE]).startswith("brings: up (+")
+    assert "costs: down (-" in studies.verdicts(found[studies.EVERYONE])
+
+
+def test_the_same_row_cannot_be_told_from_itself(frame):
+    found = studies.differences([Step("nothing", "baseline", "baseline")], frame)[studies.EVERYONE]
+    assert found.loc["nothing", "value"] == 0
+    assert studies.verdicts(found) == "cannot be told from nothing: nothing (+0.0)"
+
+
+def test_the_way_is_measured_between_its_ends(frame):
+    start = studies.share_of_the_way(frame, "baseline", "baseline", "true_parts")
+    assert start == dict.fromkeys(studies.TESTS.values(), 0)
+    half = studies.share_of_the_way(frame, "in_rows", "baseline", "true_parts")
+    assert half[studies.EVERYONE] == pytest.approx(0.5, abs=0.1)
+    assert studies.share_of_the_way(frame, "six", "baseline", "true_parts") == {}
+
+
+def test_differences_of_scores_are_welchs(frame):
+    rng = np.random.default_rng(1)
+    ours, others = rng.normal(20, 1, 4), rng.normal(10, 3, 5)
+    runs = pd.DataFrame([{"name": "following_motion", "NMI": value} for value in ours]
+                        + [{"name": "following", "NMI": value} for value in others])
+    found = studies.score_differences([Step("motion", "following_motion", "following")], runs, ["NMI"])
+    variances = ours.var(ddof=1) / 4, others.var(ddof=1) / 5
+    assert found.loc["motion", "NMI"].startswith(f"{ours.mean() - others.mean():+.1f} (")
+    low, high = (float(end) for end in found.loc["motion", "NMI"].split("(")[1].rstrip(")").split(" to "))
+    freedom = sum(variances)**2 / (variances[0]**2 / 3 + variances[1]**2 / 4)
+    t = (high - low) / 2 / np.sqrt(sum(variances))
+    sample = np.random.default_rng(2).standard_t(freedom, 200_000)
+    assert np.mean(np.abs(sample) < t) == pytest.approx(0.95, abs=0.01)
+    alone = studies.score_differences([Step("motion", "following_motion", "following")], runs[3:], ["NMI"])
+    assert len(alone) == 0
+
+
+def test_choices_name_what_they_change():
+    rows = [run("in_rows_floor", 0, np.full(QUERIES, 0.4)), run("beyond", 1, np.full(QUERIES, 0.6))]
+    found = studies.choices("in_rows_floor", pd.DataFrame(rows))
+    assert list(found.index) == ["output_stride = 4, window = 2.0, seed 1", "the start, seed 0"]
+    assert found.iloc[1][("occluded queries", "mAP")] == pytest.approx(40)
+
+
+def test_pictures_have_a_line_for_each_row_and_none_for_what_is_missing(frame):
+    labels = {name: name for name in ("baseline", "six", "in_rows")}
+    ladder = figures.rungs(studies.by_test(frame), "mAP", labels, "mAP, %")
+    assert [label.get_text() for label in ladder.axes[0].get_yticklabels()] == ["baseline", "in_rows"]
+    found = studies.differences([Step("a", "in_rows", "baseline"), Step("b", "true_parts", "baseline")], frame)
+    forest = figures.forest({title: runs.assign(paper=[1.0, 2.0]) for title, runs in found.items()}, "points")
+    assert [label.get_text() for label in forest.axes[0].get_yticklabels()] == ["b", "a"]
+    value = forest.axes[0].lines[0].get_xdata()
+    assert value == pytest.approx(list(found["occluded queries"]["value"]))
