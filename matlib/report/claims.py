@@ -111,6 +111,9 @@ MOTION = Claim("", "the motion losses", "full", "guards_only")
 ALL_LOSSES = Claim("", "the motion losses and their guards", "full", "identity_only")
 TRUE_PARTS = Claim("", "pooled over the true parts", "true_parts", "baseline")
 TRUE_PARTS_OVER_MAT = Claim("", "pooled over the true parts", "true_parts", "full")
+BEYOND = Claim("", "parts in rows of small cells, no labels but identities", "beyond", "baseline")
+BEYOND_STRIPES = Claim("", "the same over stripes of such cells", "beyond", "stripes_fine")
+FOLLOWING = Claim("", "motion where it moves what is pooled", "following_motion", "following")
 
 
 def verdict(side: int | None, found: Interval | None) -> str:
@@ -239,7 +242,8 @@ def points(frame: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
 
     ``scores`` are those of ``tables.load_scores``. A paragraph whose records are missing is left out.
     """
-    found = (_conclusion(frame), _motion(frame), _found_by_motion(scores), _true_parts(frame))
+    found = (_conclusion(frame), _motion(frame), _found_by_motion(scores), _following(frame), _true_parts(frame),
+             _beyond(frame))
     return [paragraph for paragraph in found if paragraph]
 
 
@@ -288,6 +292,27 @@ def _true_parts(frame: pd.DataFrame) -> str:
     return ("What parts could give: the baseline's trunk, pooled over the true visible parts, is "
             f"{_ours(found)} from the baseline and {_ours(beside)} from the full model ({found.scale}). No method can "
             "have such parts from pictures.")
+
+
+def _following(frame: pd.DataFrame) -> str:
+    found = measure(FOLLOWING, frame)
+    if not found:
+        return ""
+    gaps = [found.differences[metric] for metric in FOLLOWING.metrics]
+    pays, costs = all(gap.low > 0 for gap in gaps), all(gap.high < 0 for gap in gaps)
+    brings = "it pays" if pays else "it costs retrieval" if costs else "it brings no gain beyond chance"
+    return (f"Where motion moves what is pooled and cannot reach the features, with parts in windows around the "
+            f"keypoints and a detached trunk, {brings}: with the motion losses, less without, "
+            f"{_ours(found)} ({found.scale}).")
+
+
+def _beyond(frame: pd.DataFrame) -> str:
+    found, stripes = measure(BEYOND, frame), measure(BEYOND_STRIPES, frame)
+    if not found or not stripes:
+        return ""
+    return ("What can be had of it without labels: part maps in windows around rows, pooled from the trunk's map in "
+            f"cells of 4 pixels, are {_ours(found)} from the baseline, and {_ours(stripes)} from plain stripes of such "
+            f"cells ({found.scale}). The design is not the paper's.")
 
 
 def _paper(claim: Claim) -> str:
