@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from matlib.ablations import idle_settings, row_config
 from matlib.config import profile
+from matlib.errors import MatlibError
 from matlib.models import build_model
 from matlib.models.true_parts import TRUE_PART_GROUPS, part_weights
 
@@ -51,3 +53,68 @@ def test_parts_that_are_not_there_are_invisible(model):
     names = list(TRUE_PART_GROUPS)
     assert {names[i] for i in output.visibility[0].nonzero().flatten()} == {"head", "shanks"}
     assert not output.visibility[1].any() and torch.isfinite(output.descriptor).all()
+
+
+def taken_apart(**settings):
+    torch.manual_seed(0)
+    own = {f"model.method.{name}": value for name, value in settings.items()}
+    changes = {"model.architecture": "true_parts", "model.weights": "none", **own}
+    return build_model(profile("smoke").change(changes).model, identities=5).eval()
+
+
+IMAGES = torch.randn(3, 3, 64, 32, generator=torch.Generator().manual_seed(1))
+PARTS = torch.randint(14, (3, 64, 32), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+
+
+def test_without_its_ingredients_it_is_the_baseline():
+    bare = taken_apart(person=False, cut="nothing")
+    config = profile("smoke").change({"model.architecture": "baseline", "model.weights": "none"}).model
+    baseline = build_model(config, identities=5).eval()
+    baseline.load_state_dict(bare.state_dict())
+    torch.testing.assert_close(bare(IMAGES, PARTS).descriptor, baseline(IMAGES).descriptor)
+    assert torch.is_tensor(bare.describe(bare(IMAGES, PARTS)))
+
+
+def test_rows_of_a_person_who_fills_the_image_are_rows_of_the_image():
+    whole = torch.full_like(PARTS, 2)
+    of_person, of_image = taken_apart(cut="rows", rows=4), taken_apart(cut="rows", rows=4, person=False)
+    torch.testing.assert_close(of_person(IMAGES, whole).descriptor, of_image(IMAGES, PARTS).descriptor)
+    assert of_person(IMAGES, whole).part_features.shape[1] == 4
+
+
+def test_a_row_without_the_person_is_invisible():
+    legs = torch.zeros_like(PARTS)
+    legs[:, 48:] = 9
+    visible = taken_apart(cut="rows", rows=4)(IMAGES, legs).visibility
+    assert visible.tolist() == [[0, 0, 0, 1]] * 3
+    assert taken_apart(cut="rows", rows=4, person=False)(IMAGES, legs).visibility.all()
+
+
+def test_all_parts_are_compared_as_one_vector():
+    model = taken_apart(distance="all")
+    output = model(IMAGES, PARTS)
+    assert model.describe(output) is output.descriptor
+    torch.testing.assert_close(taken_apart().describe(output).parts.flatten(1),
+                               output.descriptor[:, output.global_feature.shape[1]:])
+
+
+def test_encoded_cells_see_the_whole_image():
+    torch.manual_seed(0)
+    images, changed = torch.randn(2, 1, 3, 192, 32)
+    changed[:, :, :64] = images[:, :, :64]
+    parts = torch.zeros(1, 192, 32, dtype=torch.uint8)
+    parts[:, :16] = 1
+    plain, encoded = taken_apart(), taken_apart(encoded=True)
+    assert torch.allclose(plain(images, parts).descriptor, plain(changed, parts).descriptor, atol=1e-6)
+    assert not torch.allclose(encoded(images, parts).descriptor, encoded(changed, parts).descriptor, atol=1e-6)
+
+
+def test_parts_of_nobody_are_refused():
+    with pytest.raises(MatlibError, match="body parts are of the person"):
+        taken_apart(person=False)
+
+
+def test_only_an_encoder_reads_the_transformers_sizes():
+    with_encoder, without = (row_config(row, "smoke") for row in ("true_parts_encoded", "true_parts"))
+    assert "model.width" in idle_settings(without) and "model.width" not in idle_settings(with_encoder)
+    assert "model.part_head" in idle_settings(row_config("true_person", "smoke"))
