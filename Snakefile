@@ -60,7 +60,7 @@ REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", 
              for path in sorted((BOOK / folder).rglob("*.json"))]
 LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
-SITE = [str(SOURCE / name) for name in ("workflow/book_site.py", "CITATION.cff", "LICENSE")]
+SITE = [str(path) for path in (*sorted((SOURCE / "workflow").glob("book_*.py")), SOURCE / "CITATION.cff", SOURCE / "LICENSE")]
 PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
@@ -329,6 +329,7 @@ rule html:
     input:
         TEXTS,
         SITE,
+        LIBRARY,  # writes the record pages
         config=SOURCE / "_config.yml",
         pages=PAGES,
     output: "_build/html/.buildinfo"

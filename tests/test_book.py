@@ -1,5 +1,6 @@
 """The smoke profile, from nothing to the HTML: what was made, and what a reader without a network finds in it."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -93,6 +94,32 @@ def test_book_has_no_broken_internal_link(html: Path, pages: dict[Path, Beautifu
                 assert unquote(target.fragment) in anchors[file], f"{path.name}: {element}"
 
 
+def test_every_number_that_leads_to_a_record_stands_in_it(html: Path, contents) -> None:
+    links = [(path, a) for path, page in contents.items() for a in page.select("table a.record")]
+    assert {path.name for path, _ in links} > {"results.html", "table1.html", "table2.html", "table3.html"}
+    for path, a in links:
+        target = urlsplit(a["href"])
+        place = contents[(path.parent / target.path).resolve()].find(id=target.fragment)
+        assert place, f"{path.name}: {a}"
+        numbers = re.findall(r"[\d.]+", a.get_text().partition("(")[0]) if a.get_text()[0].isdigit() else []
+        said = set(re.findall(r"[\d.]+", place.get_text(" ")))
+        assert set(numbers) <= said, f"{path.name}: {a.get_text()} is not at {a['href']}"
+
+
+def test_every_reference_record_is_on_a_page_with_its_checksum(html: Path, contents) -> None:
+    said = " ".join(page.get_text(" ") for path, page in contents.items() if path.parent.name == "records")
+    for folder in ("records", "table3", "ladder", "effects", "trials", "longer"):
+        for record in (REPOSITORY / "book" / folder).rglob("record*.json"):
+            assert hashlib.sha256(record.read_bytes()).hexdigest() in said, record
+
+
+def test_the_status_page_has_every_notebook_as_passed(contents) -> None:
+    (status,) = [page for path, page in contents.items() if path.name == "status.html"]
+    lines = {line.td.get_text(): line.get_text(" ") for line in status.select("article tbody tr")}
+    assert set(lines) == {path.stem for path in (REPOSITORY / "book").glob("*.ipynb")}
+    assert all("passed" in line and "torch" in line for line in lines.values())
+
+
 def test_book_shows_no_error_warning_or_path_of_this_machine(pages: dict[Path, BeautifulSoup]) -> None:
     for path, page in pages.items():
         for unwanted in ("Traceback (most recent call last)", "Warning:", str(REPOSITORY), sys.prefix):
@@ -126,7 +153,7 @@ def test_pages_are_light_without_their_pictures(html: Path, contents) -> None:
         linked = {urlsplit(element.get("href") or element.get("src") or "").path
                   for element in page.select("script[src], link[rel=stylesheet]")}
         size = len(re.sub(r"data:image/[^\"']*|(?s:<svg.*?</svg>)", "", path.read_text()))
-        size += sum((html / name).stat().st_size for name in linked if "mathjax" not in name)
+        size += sum((path.parent / name).stat().st_size for name in linked if "mathjax" not in name)
         size += mathjax + fonts if any("mathjax" in name for name in linked) else 0
         assert size < PAGE, f"{path.name}: {size:,} bytes"
 

@@ -104,7 +104,7 @@ def copy_mathjax(target: Path) -> None:
 
 def trim(site: Path) -> None:
     """Takes out of a built site what no page uses; does nothing to a site that has been trimmed."""
-    for page in site.glob("*.html"):
+    for page in pages_of(site):
         unused = ICON_SCRIPT if page.name == "search.html" else UNUSED_SCRIPTS
         page.write_text(unused.sub("", page.read_text()))
     static = site / "_static"
@@ -112,7 +112,7 @@ def trim(site: Path) -> None:
         path.write_text(SOURCE_MAP.sub("", path.read_text()))
     trim_theme(site, static)
     files = {path for path in static.rglob("*") if path.is_file() and static / "mathjax" not in path.parents}
-    found = set(site.glob("*.html"))
+    found = set(pages_of(site))
     while found:  # files that are named by pages, and by the styles and scripts among them
         texts = [path.read_text() for path in found if path.suffix in {".html", ".css", ".js"}]
         found = {path for path in files if any(path.name in text for text in texts)}
@@ -124,10 +124,15 @@ def trim(site: Path) -> None:
             folder.rmdir()
 
 
+def pages_of(site: Path) -> list[Path]:
+    return [path for path in site.rglob("*.html") if site / "_static" not in path.parents]
+
+
 def trim_theme(site: Path, static: Path) -> None:
     """Of the theme's rules leaves those whose classes pages or scripts name, of its icons those with a rule."""
-    words = {word for pattern in ("*.html", "_static/*.js", "_static/scripts/*.js") for path in site.glob(pattern)
-             for word in re.findall(r"[\w-]+", path.read_text())} | {"bs-tooltip-auto"}  # which a script puts together
+    users = [*pages_of(site), *static.glob("*.js"), *static.glob("scripts/*.js")]
+    words = {word for path in users for word in re.findall(r"[\w-]+", path.read_text())}
+    words.add("bs-tooltip-auto")  # which a script puts together
 
     def keep(rule: re.Match) -> str:
         selectors = rule[1]

@@ -10,11 +10,14 @@ import argparse
 import fcntl
 import json
 import os
+import platform
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import matlib
 from guard import alone, end_with_parent
 
 # Progress bars without widgets are what is wanted: a widget needs a network to show itself on a page.
@@ -91,7 +94,17 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool
     except DeadKernelError:
         raise ValueError(f"{notebook}: its kernel was killed, perhaps for want of memory; give the same command again "
                          f"(as far as it came: {partial})") from None
+    _add_versions(partial)
     partial.replace(output)
+
+
+def _add_versions(notebook: Path) -> None:
+    """Says in the notebook with which versions it was executed, for the book's status page."""
+    content = json.loads(notebook.read_text())
+    found = {"python": platform.python_version(), "matlib": matlib.__version__}
+    found |= {name: version(name) for name in ("torch", "numpy", "pandas", "matplotlib")}
+    content["metadata"]["matlib"] = {"versions": found}
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:

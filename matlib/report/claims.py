@@ -5,7 +5,6 @@ The rule is ``verdict``: it looks at the 95 % interval of a difference and at th
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -17,6 +16,7 @@ from matlib.data.readers.counts import COUNTS, PAPER
 from matlib.evaluation import Interval
 from matlib.report import quoted
 from matlib.report.comparison import TWINS, Twin, of_twin
+from matlib.report.links import Linked, listing
 from matlib.report.tables import (
     FIXED, METRICS, NOT_RUN, TRAINED, experiments, in_pairs, paired_difference, show, steps_difference,
     training_deviation)
@@ -136,12 +136,12 @@ def verdict(side: int | None, found: Interval | None) -> str:
 
 
 class Measured(NamedTuple):
-    """Differences by metric, in points; the runs of each row; at what scale; the folder of the records."""
+    """Differences by metric, in points; how many runs a row has; at what scale; the records of each row."""
 
     differences: dict[str, Interval]
     runs: str
     scale: str
-    folder: str
+    records: Linked
 
 
 def measure(claim: Claim, frame: pd.DataFrame) -> Measured | None:
@@ -154,7 +154,8 @@ def measure(claim: Claim, frame: pd.DataFrame) -> Measured | None:
     for _, group in sorted(found, key=lambda each: _size(each[1]), reverse=True):
         if differences := _differences(claim, group):
             rows = [group[group["name"] == name] for name in claim.rows]
-            return Measured(differences, _counts(rows), _scale(group), _folders(pd.concat(rows)))
+            return Measured(differences, _counts(rows), _scale(group),
+                            listing((name, runs["path"]) for name, runs in zip(claim.rows, rows)))
     return None
 
 
@@ -188,12 +189,6 @@ def _scale(group: pd.DataFrame) -> str:
             + f"{size:,} images, {run['epochs']} epochs, {steps:,} steps")
 
 
-def _folders(runs: pd.DataFrame) -> str:
-    """Where the records are: the folders of the rows' folders."""
-    places = [list(Path(path).parents) for path in runs["path"]]
-    return ", ".join(sorted({place[min(2, len(place) - 1)].as_posix() for place in places}))
-
-
 def results_table(frame: pd.DataFrame, claims: Iterable[Claim] = CLAIMS) -> pd.DataFrame:
     """A line for each number of each claim: the paper's, ours with its interval and n runs a row, the verdict."""
     lines = {}
@@ -209,8 +204,8 @@ def results_table(frame: pd.DataFrame, claims: Iterable[Claim] = CLAIMS) -> pd.D
                 "n": found.runs if found else NOT_RUN,
                 "verdict": verdict(claim.side(metric), interval),
                 "scale": found.scale if found else NOT_RUN,
-                "records": found.folder if found else NOT_RUN}
-    result = pd.DataFrame.from_dict(lines, orient="index")
+                "records": found.records if found else NOT_RUN}
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.index = pd.MultiIndex.from_tuples(result.index)
     return result
 
@@ -224,12 +219,10 @@ def of_section(section: str) -> list[Claim]:
 
 
 def show_results(table: pd.DataFrame) -> Styler:
-    """``results_table`` as the page prints it: a scale and a folder that all lines share are its caption."""
-    known = {column: sorted(set(table[column]) - {NOT_RUN}) for column in ("scale", "records")}
-    shared = [column for column, values in known.items() if len(values) < 2]
-    words = [f"records in {known[column][0]}" if column == "records" else known[column][0]
-             for column in shared if known[column]]
-    return show(table.drop(columns=shared), "; ".join(["differences in points, with 95 % intervals", *words]))
+    """``results_table`` as the page prints it: a scale that all lines share is its caption."""
+    scales = sorted(set(table["scale"]) - {NOT_RUN})
+    shown = table.drop(columns="scale") if len(scales) < 2 else table
+    return show(shown, "; ".join(["differences in points, with 95 % intervals", *(scales if len(scales) == 1 else [])]))
 
 
 def tally(table: pd.DataFrame) -> dict[str, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from matlib.ablations import Row
 from matlib.config import RunConfig
 from matlib.models import method_class
-from matlib.report.tables import METRICS, NOT_RUN, in_pairs, own_tests, paired_difference, spread, training_deviation
+from matlib.report.tables import METRICS, NOT_RUN, in_pairs, mean_of, own_tests, paired_difference, training_deviation
 
 OCCLUDED, HOLISTIC = "annyville-occluded", "annyville-holistic"
 
@@ -58,11 +58,11 @@ def retrained(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
         cells = {}
         for twin in TWINS:
             runs = of_twin(twin, ours)
-            cells |= {(twin.title, _TITLES[metric]): spread(runs[metric]).replace(" ", "") for metric in twin.metrics}
+            cells |= {(twin.title, _TITLES[metric]): mean_of(runs, metric) for metric in twin.metrics}
             cells[(twin.title, "n")] = len(runs) or NOT_RUN
         if len(ours):
             lines[row.label] = cells
-    result = pd.DataFrame.from_dict(lines, orient="index")
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     if len(result):
         result.columns = pd.MultiIndex.from_tuples(result.columns)
     return result
@@ -80,9 +80,8 @@ def beside(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         for epochs, runs in frame[frame["name"] == row.name].groupby("epochs"):
             lines[f"{row.label}, {epochs} epochs"] = {
-                "R-1": spread(runs["rank1"]).replace(" ", ""), "mAP": spread(runs["mAP"]).replace(" ", ""),
-                "n": len(runs)}
-    return pd.DataFrame.from_dict(lines, orient="index")
+                "R-1": mean_of(runs, "rank1"), "mAP": mean_of(runs, "mAP"), "n": len(runs)}
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
 
 
 def not_run(rows: Iterable[Row], frame: pd.DataFrame) -> list[str]:

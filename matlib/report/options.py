@@ -14,6 +14,7 @@ import pandas as pd
 
 from matlib.ablations import changed_settings, idle_settings
 from matlib.config import DataConfig, LossConfig, ModelConfig, profile
+from matlib.report.links import linked
 from matlib.report.tables import NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_deviation
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
@@ -177,7 +178,7 @@ def effects(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     groups = runs[runs["profile"] != "smoke"].groupby(["profile", "epochs", "fingerprint"])
     lines = [line for _, group in groups for line in _group_effects(group)]
     return pd.DataFrame(lines, columns=["option", "reading", "trained", "seeds", "mAP", "low", "high", *EFFECT_SCORES,
-                                        "note"])
+                                        "note", "paths"])
 
 
 def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -198,8 +199,8 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if found:
             difference, low, high, _ = found["mAP"]
             yield {"option": option, "reading": str(changed[option]), "trained": _trained(ours.iloc[0]),
-                   "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between)
-                   } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
+                   "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between),
+                   "paths": tuple(ours["path"])} | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 
 
 def _trained(run: pd.Series) -> str:
@@ -225,8 +226,8 @@ def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:
     own = own.sort_values("option", key=lambda names: names.map(order), kind="stable")
     lines = [{"mAP": in_pairs(row.mAP, row.low, row.high)}
              | {score: _signed(value) for score, value in zip(EFFECT_SCORES, row[8:])}
-             | {"trained": row.trained, "n": row.seeds} for row in own.itertuples()]
-    return pd.DataFrame(lines, index=[f"{row.option} = {row.reading}" for row in own.itertuples()])
+             | {"trained": row.trained, "n": linked(str(row.seeds), row.paths)} for row in own.itertuples()]
+    return pd.DataFrame(lines, index=[f"{row.option} = {row.reading}" for row in own.itertuples()], dtype=object)
 
 
 def _signed(value: float) -> str:

@@ -15,6 +15,7 @@ from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_difference
+from matlib.report.links import cell, linked, listing
 from matlib.runs.records import find_records, listed
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
@@ -97,12 +98,18 @@ def measured(runs: pd.DataFrame, metric: str, interval: bool = True) -> str:
     """One cell for the runs of one row: over seeds ``mean±deviation``; for one seed ``value (low–high)``, if wanted.
 
     The latter is the 95 % bootstrap interval over the identities of the queries, where the record has it: what another
-    draw of queries would do to the number, not what another training would.
+    draw of queries would do to the number, not what another training would. The cell leads to the runs' records.
     """
     if len(runs) != 1 or not interval or metric not in (intervals := runs["intervals"].iloc[0]):
-        return spread(runs[metric]).replace(" ", "")
+        return mean_of(runs, metric)
     low, high = (100 * end for end in intervals[metric])
-    return f"{runs[metric].iloc[0]:.1f} ({low:.0f}–{high:.0f})"
+    return linked(f"{runs[metric].iloc[0]:.1f} ({low:.0f}–{high:.0f})", runs["path"])
+
+
+def mean_of(runs: pd.DataFrame, column: str) -> str:
+    """``spread`` of the runs that have such a number, as a cell that leads to their records."""
+    known = runs[runs[column].notna()]
+    return linked(spread(known[column]).replace(" ", ""), known["path"])
 
 
 def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> pd.DataFrame:
@@ -119,8 +126,8 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full")
         found = paired_difference(ours, reference, between) if row.name != against else None
         if found:
             lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
-            lines[row.label]["n"] = len(ours)
-    return pd.DataFrame.from_dict(lines, orient="index")
+            lines[row.label]["n"] = linked(str(len(ours)), ours["path"])
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
 
 
 def show_differences(rows: Iterable[Row], frame: pd.DataFrame) -> Styler | None:
@@ -282,15 +289,15 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
         numbers = {("measured here", title): measured(ours, key, interval=key == "rank1")  # all would not fit a page
                    for key, title in METRICS.items()}
         lines[row.label] = paper | numbers | {("measured here", "n"): len(ours)}
-    result = pd.DataFrame.from_dict(lines, orient="index")
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns)
     return result
 
 
 def show(frame: pd.DataFrame, caption: str = "") -> Styler:
-    """The table as the book prints it."""
+    """The table as the book prints it; ``links.Linked`` cells lead to their records."""
     style = frame.rename(index=_escaped, columns=_escaped).style.set_caption(escape(caption, quote=False))
-    return style.format(precision=1, escape="html").set_table_attributes('class="dataframe"')
+    return style.format(cell).set_table_attributes('class="dataframe"')
 
 
 def _escaped(name: Any) -> Any:
@@ -298,18 +305,17 @@ def _escaped(name: Any) -> Any:
 
 
 def provenance(frame: pd.DataFrame) -> Styler:
-    """Where each number comes from: one line a record, with its file; what is the same for all is the caption."""
-    columns = {"name": "row", "profile": "profile", "seed": "seed", "tested_on": "tested on", "rank1": "R-1",
-               "mAP": "mAP", "fingerprint": "data", "commit": "commit", "minutes": "minutes", "date": "date",
-               "path": "record"}
-    lines = frame[[*columns, "hardware"]].sort_values(["name", "profile", "seed", "tested_on"])
-    for column in ("fingerprint", "commit"):
-        lines[column] = lines[column].str.replace(r"^(.{8}).*?(-dirty)?$", r"\1\2", regex=True)
-    common = [column for column in ("profile", "tested_on", "fingerprint", "date", "hardware")
-              if lines[column].nunique() == 1]
-    caption = "; ".join(f"{columns.get(column, column)} {lines[column].iloc[0]}" for column in common)
-    shown = show(lines.drop(columns=common).rename(columns=columns), caption).hide(axis="index")
-    return shown.set_properties(subset=["record"], **{"white-space": "normal", "overflow-wrap": "anywhere"})
+    """Where the numbers come from: a line for each row and place, with the record of every seed.
+
+    When, where, how long, by which commit and on which data stands in the records, to which each seed leads.
+    """
+    runs = frame.assign(folder=[Path(path).parent.parent.as_posix() for path in frame["path"]])
+    columns = ["name", "profile", "epochs", "tested_on", "folder"]
+    lines = [dict(zip(columns, key)) | {"seeds": listing((str(run.seed), [run.path]) for run in of.itertuples())}
+             for key, of in runs.sort_values(["seed", "path"]).groupby(columns)]
+    titles = {"name": "row", "tested_on": "tested on", "folder": "records in"}
+    shown = pd.DataFrame(lines, columns=[*columns, "seeds"], dtype=object).rename(columns=titles)
+    return show(shown, "each seed leads to its record").hide(axis="index")
 
 
 def _number(value: float) -> str:
@@ -338,14 +344,15 @@ def load_scores(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """
     rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _score_lines)]
     run = [*RUN, "tested_on", "network"]
-    return pd.DataFrame(rows, columns=[*run, *SCORES]).drop_duplicates(run, keep="last")
+    return pd.DataFrame(rows, columns=[*run, *SCORES, "path"]).drop_duplicates(run, keep="last")
 
 
 def _score_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config = record["config"]
     of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
           "epochs": config["train"]["epochs"], "seed": config["seed"],
-          "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name")}
+          "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name"),
+          "path": record["path"]}
     for network, scores in _networks(record.get("scores", {})).items():
         yield of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()}
 
@@ -372,17 +379,18 @@ def scored_runs(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     own = own_tests(runs)
     batches = [config.train.identities_per_batch * config.train.images_per_identity for config in own["config"]]
     own = own.assign(steps=own["epochs"] * (own["images"] // np.array(batches, dtype=int)))
-    return own.merge(scores[scores["network"] == TRAINED], on=[*RUN, "tested_on"], how="left")
+    trained = scores[scores["network"] == TRAINED].drop(columns="path")
+    return own.merge(trained, on=[*RUN, "tested_on"], how="left")
 
 
 def summary(rows: Iterable[Row], runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Retrieval and ``SCORES`` of the runs of each row, mean and standard deviation over n seeds, and the last lines of
     ``score_table``. ``runs`` are records of one of ``experiments``, ``scores`` all of ``load_scores``."""
     rows = list(rows)
-    retrieval = {row.label: {METRICS[metric]: spread(own[metric]).replace(" ", "") for metric in ("rank1", "mAP")}
+    retrieval = {row.label: {METRICS[metric]: mean_of(own, metric) for metric in ("rank1", "mAP")}
                  | {"n": str(len(own))} for row in rows if len(own := runs[runs["name"] == row.name])}
     found = score_table(rows, scores.merge(runs[[*RUN, "tested_on"]]))
-    lines = [pd.DataFrame.from_dict(retrieval, orient="index"), found.drop(columns="n", errors="ignore")]
+    lines = [pd.DataFrame.from_dict(retrieval, orient="index", dtype=object), found.drop(columns="n", errors="ignore")]
     return pd.concat(lines, axis=1).fillna(NOT_RUN)
 
 
@@ -396,6 +404,5 @@ def score_table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     lines += [("the true parts, in its cells", row.name, TRUTH) for row in scored[:1]]
     table = {label: frame[(frame["name"] == name) & (frame["network"] == network)] for label, name, network in lines}
     return pd.DataFrame.from_dict(
-        {label: {title: spread(own[title].dropna()).replace(" ", "") for title in SCORES} | {"n": len(own)}
-         for label, own in table.items()},
-        orient="index")
+        {label: {title: mean_of(own, title) for title in SCORES} | {"n": len(own)} for label, own in table.items()},
+        orient="index", dtype=object)

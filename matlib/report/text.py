@@ -1,6 +1,8 @@
 """What comes from a record, a file or its name, as text on a page: nothing in it acts as Markdown, HTML or math."""
 
 import re
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 from matlib.config import RunConfig
@@ -21,3 +23,12 @@ def code(value: Any) -> str:
 def run_words(config: RunConfig) -> str:
     """Which run a page is about."""
     return f"row {code(config.name)}, {code(config.profile)} profile, seed {config.seed:d}"
+
+
+def framed_table(columns: Iterable[str], lines: Iterable[Iterable[str]], caption: str = "") -> str:
+    """A table as a page that no notebook makes prints it: the columns and caption are texts, the cells HTML."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (f'<div class="cell_output"><div class="text_html"><table class="dataframe">{title}'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>")

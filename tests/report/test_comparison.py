@@ -22,7 +22,7 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame([
         {"name": name, "profile": "laptop", "epochs": 8, "trained_on": trained, "fingerprint": "own",
          "tested_on": tested, "tested_data": data, "rank1": float(rank1), "rank3": rank1 + 0.5,
-         "rank5": 99.0, "rank10": 99.0, "mAP": rank1 - 5.0}
+         "rank5": 99.0, "rank10": 99.0, "mAP": rank1 - 5.0, "path": f"runs/{name}/seed{rank1}/record.json"}
         for name, trained, tested, data, rank1 in lines])
 
 

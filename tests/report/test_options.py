@@ -169,7 +169,7 @@ def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by
     assert found["flow error"].tolist() == pytest.approx([-1.0, float("nan")], nan_ok=True)
     shown = options.effect_table("parts", found)
     assert shown.index.tolist() == ["loss.fc_on = parts"]
-    assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop, 8 epochs, f", 2]
+    assert shown.iloc[0].tolist() == ["+6.0 (+6.0 to +6.0)", "–", "-1.00", "–", "laptop, 8 epochs, f", "2"]
     assert options.effect_table("motion", found).empty
     record_of(tmp_path / "longer", "full", 0, [0.5] * 4, {"train.epochs": 24})
     record_of(tmp_path / "longer", "fc", 0, [0.4] * 4, {"train.epochs": 24, "loss.fc_on": "parts"})

@@ -93,14 +93,13 @@ def test_without_records_there_are_empty_tables_and_no_error(tmp_path):
     assert tables.experiments(frame) == [] and tables.provenance(frame).data.empty
 
 
-def test_what_all_runs_share_is_said_once(tmp_path):
+def test_every_seed_leads_to_its_own_record(tmp_path):
     record(tmp_path, seed=0)
     record(tmp_path, seed=1)
     shown = tables.provenance(tables.load_records([tmp_path]))
-    assert shown.caption == (f"profile smoke; tested on annyville-occluded; data {'f' * 8}; date 2026-01-01; "
-                             "hardware CPU")
-    assert list(shown.data.columns) == ["row", "seed", "R-1", "mAP", "commit", "minutes", "record"]
-    assert [records.read_record(path)["config"]["seed"] for path in shown.data["record"]] == [0, 1]
+    (line,) = shown.data.to_dict("records")
+    assert (line["row"], line["seeds"]) == ("full", "0, 1") and line["records in"] == (tmp_path / "full").as_posix()
+    assert [records.read_record(path)["config"]["seed"] for _, (path,) in line["seeds"].pieces] == [0, 1]
 
 
 def test_records_are_whole_or_not_there(tmp_path):
@@ -214,7 +213,7 @@ def test_differences_are_taken_query_by_query_over_all_seeds(tmp_path):
     result = tables.differences(TABLE_1, group)
     assert len(result) == 1  # the third row has no results by query
     shown = result.iloc[0].tolist()
-    assert shown[1:] == ["+25.0 (+25.0 to +25.0)", 3] and shown[0].startswith("-33.3 (-33.3")
+    assert shown[1:] == ["+25.0 (+25.0 to +25.0)", "3"] and shown[0].startswith("-33.3 (-33.3")
     table = tables.show_differences(TABLE_1, group)
     assert table.data.equals(result) and "deviate by R-1 0.0, mAP 0.0" in table.caption
     assert tables.show_differences(TABLE_1, group[group["name"] == "full"]) is None
