@@ -24,6 +24,12 @@ def pipeline() -> Path:
     return built()
 
 
+@pytest.fixture(scope="session")
+def html(pipeline: Path) -> Path:
+    """The folder of the built book."""
+    return pipeline / "_build" / "html"
+
+
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(7)
