@@ -13,7 +13,8 @@ from scipy import stats
 
 from matlib.ablations import Row, row_config
 from matlib.evaluation import Interval
-from matlib.report.tables import METRICS, changes, in_pairs, paired_difference, spread, training_deviation
+from matlib.report.links import linked
+from matlib.report.tables import METRICS, changes, in_pairs, mean_of, paired_difference, training_deviation
 
 EVERYONE = "every image asks"
 TESTS = {"annyville-occluded": "occluded queries", "annyville-occluded (asking=everyone)": EVERYONE}
@@ -39,23 +40,24 @@ def retrieval(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         runs = {title: of[of["name"] == row.name] for title, of in tests.items()}
         if any(len(own) for own in runs.values()):
-            cells = {(title, METRICS[metric]): spread(own[metric]).replace(" ", "")
+            cells = {(title, METRICS[metric]): mean_of(own, metric)
                      for title, own in runs.items() for metric in ("rank1", "mAP")}
             lines[row.label] = cells | {("", "n"): max(len(own) for own in runs.values())}
-    result = pd.DataFrame.from_dict(lines, orient="index")
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
     return result
 
 
 def choices(row: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Rank-1 and mAP of single trainings in both tests, a line each, which says what it changes in a row's settings."""
-    lines: dict[str, dict[tuple[str, str], float]] = {}
+    lines: dict[str, dict[tuple[str, str], str]] = {}
     for title, runs in by_test(frame).items():
         for run in runs.itertuples():
             change = changes(row_config(row, run.profile), run.config)
             lines.setdefault(f"{change}, seed {run.seed}", {}).update(
-                {(title, METRICS[metric]): getattr(run, metric) for metric in ("rank1", "mAP")})
-    result = pd.DataFrame.from_dict(lines, orient="index")
+                {(title, METRICS[metric]): linked(f"{getattr(run, metric):.1f}", [run.path])
+                 for metric in ("rank1", "mAP")})
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
     return result.sort_index()
 
