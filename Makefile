@@ -3,10 +3,12 @@ PROFILE ?= laptop
 SEEDS ?= 0
 TABLES ?= 1
 ON ?= local
-# On a cluster the profile says how many; here, all there is.
+# Here, all there is. On a cluster the profile of the place says how many jobs, and GPUS what a run asks for.
 ifeq ($(ON),local)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
+else
+GPUS ?= $(if $(filter paper,$(PROFILE)),1,0)
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -16,11 +18,12 @@ ifdef MATLIB_REAL_DATA
 export MATLIB_REAL_DATA := $(if $(filter /%,$(firstword $(MATLIB_REAL_DATA))),,$(CURDIR)/)$(MATLIB_REAL_DATA)
 endif
 PROFILE_FILE = $(or $(wildcard workflow/profiles/$(ON)/config.yaml),$(error ON is one of: $(notdir $(wildcard workflow/profiles/*))))
-BUILD = snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)) \
-	$(if $(GPUS),--resources gpu=$(GPUS)) --config profile=$(PROFILE) seeds="$(SEEDS)" tables="$(TABLES)" gpus=$(or $(GPUS),0)
+BUILD = python workflow/cluster.py $(ON) && snakemake --workflow-profile $(PROFILE_FILE) $(if $(JOBS),--jobs $(JOBS)) \
+	$(if $(filter local,$(ON)),$(if $(GPUS),--resources gpu=$(GPUS))) \
+	--config profile=$(PROFILE) seeds="$(SEEDS)" tables="$(TABLES)" on=$(ON) gpus=$(or $(GPUS),0)
 
 .DEFAULT_GOAL := help
-.PHONY: help book table1 table2 table3 reproduce plan test lab lock environment strip clean clean-runs
+.PHONY: help book table1 table2 table3 reproduce plan test test-cluster lab lock environment strip clean clean-runs
 
 help:  ## list the targets
 	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [TABLES=\"1 2 3\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
@@ -48,6 +51,9 @@ plan: .venv/installed  ## what `make book` would do now, and about how long; wit
 
 test: .venv/installed  ## everything: unit tests, notebooks, the whole pipeline on tiny data
 	@OMP_NUM_THREADS=1 tools/test.sh
+
+test-cluster: .venv/installed  ## the build on a real SLURM, and one training on two machines, all started here
+	@OMP_NUM_THREADS=1 tools/test_cluster.sh
 
 lab: .venv/installed  ## JupyterLab on the notebooks
 	@PYTHONWARNINGS="ignore:IProgress not found" jupyter lab book --allow-root --MappingKernelManager.root_dir='$(CURDIR)'

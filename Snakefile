@@ -27,12 +27,17 @@ from matlib.errors import MatlibError
 from snakemake.logging import LogEvent, logger
 
 SOURCE = Path(os.path.relpath(workflow.basedir))
+sys.path.append(str(SOURCE.resolve() / "workflow"))
+import cluster
+
 BOOK = SOURCE / "book"
 PROFILE = config.get("profile", "laptop")
 SEEDS = str(config.get("seeds", 0)).split()
 if not SEEDS or not all(seed.isascii() and seed.isdecimal() for seed in SEEDS):
     sys.exit(f'error: SEEDS are whole numbers from 0, as SEEDS="0 1 2"; got {config["seeds"]!r}')
-GPUS = int(config.get("gpus", 0))
+ON = config.get("on", "local")
+GPUS = int(config.get("gpus", 0))  # of this machine; on a cluster, of a run
+SHARED_GPUS = GPUS if ON == "local" else 0  # those that a run chooses from: a batch system has chosen
 PRESET = {"smoke": "tiny", "laptop": "small", "town": "large", "paper": "large"}.get(PROFILE, "small")
 ROOT = "data" if PRESET == "small" else f"data/{PRESET}"
 DATASET = "annyville-occluded"
@@ -180,20 +185,32 @@ class Brief(logging.Filter):
 
     DROPPED = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Provided", "Rules claiming",
                "RuleException", "Cannot restore", "Shutting down", "Removing output",
-               "WorkflowError:\nAt least one job")
+               "WorkflowError:\nAt least one job", "No SLURM account given", "No account was given",
+               "Unable to guess SLURM account", "SLURM run ID", "Cleaning up SLURM log files")
 
     def filter(self, record):
         if getattr(record, "event", None) == LogEvent.JOB_ERROR:
-            print(f"Failed: rule {record.rule_name}, {record.output[0]}", file=sys.stderr)
+            told = cluster.failure(record.rule_msg, record.log)
+            print(f"Failed: rule {record.rule_name}, {record.output[0]}{told}", file=sys.stderr)
             return False
         return not str(record.msg).startswith(self.DROPPED)
 
 
 logger.addFilter(Brief())
 
+def watch_cluster():
+    """Jobs of a build that was killed go on; this one would do their work a second time."""
+    if left := [job.number for job in cluster.jobs(Path.cwd())]:
+        sys.exit("error: an earlier build in this folder has left jobs in SLURM; wait for them, or stop them: "
+                 f"scancel {' '.join(left)}")
+    cluster.Watch(Path.cwd(), float(config.get("watch", 30))).start()
+
+
 onstart:
     hold_build_lock()
     tell_plan()
+    if ON == "slurm":
+        watch_cluster()
 
 
 onerror:
@@ -263,12 +280,14 @@ rule run:
     params:
         settings=lambda wildcards: SETTINGS[wildcards.row],
         parameters=lambda wildcards: run_parameters(wildcards),
-    threads: 1
-    resources: gpu=1 if GPUS else 0
+    threads: 8 if GPUS and ON != "local" else 1
+    resources:
+        gpu=1 if GPUS else 0,
+        mem_mb=32000 if PROFILE == "paper" else 8000,
     priority: 10
     shell:
         "export OMP_NUM_THREADS={threads}; exec python {SOURCE:q}/workflow/execute.py {input.notebook:q}"
-        " {output.notebook:q} --show --gpus {GPUS} --parameters {params.parameters:q}"
+        " {output.notebook:q} --show --gpus {SHARED_GPUS} --parameters {params.parameters:q}"
 
 
 rule test:

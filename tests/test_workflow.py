@@ -126,3 +126,12 @@ def test_the_sources_may_lie_in_a_folder_with_a_space(finished, tmp_path):
     done = snakemake("--snakefile", str(sources / "Snakefile"), page, folder=finished)
     assert done.returncode == 0, done.stderr
     assert (finished / page).is_file()
+
+
+@pytest.mark.parametrize(("profile", "gpus"), [("smoke", 0), ("laptop", 0), ("town", 0), ("paper", 1)])
+def test_on_a_cluster_a_run_asks_for_a_gpu_where_its_profile_wants_one(tmp_path, profile, gpus):
+    (tmp_path / "Makefile").write_text(f"include {REPOSITORY}/Makefile\nshow: ; @echo '$(BUILD)'\n")
+    os.symlink(REPOSITORY / "workflow", tmp_path / "workflow")
+    said = _make(tmp_path, "show", "ON=slurm", f"PROFILE={profile}")
+    assert f"gpus={gpus}" in said and "--resources" not in said
+    assert "gpus=1" in _make(tmp_path, "show", "ON=slurm", f"PROFILE={profile}", "GPUS=1")
