@@ -76,6 +76,8 @@ TESTED = [RUN.format(where=PROFILE, row=row, seed=SEEDS[0]) for row in ("baselin
 CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
+    **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN, "records": [str(BOOK / "records")]}
+       for chapter in ("keypoints", "motion", "parts")},
     "data": {"dataset": DATASET, "root": ROOT},
     "datacard": {"root": ROOT},
     "model": {"profile": PROFILE, "step": str(BOOK / "records" / "step.json")},

@@ -1,5 +1,8 @@
 """Executes a notebook with papermill; the executed notebook appears under its name only when it is whole.
 
+Its page shows the parameters once: those that were given are put in together with the defaults of the others, and the
+cell of defaults is left out.
+
     python workflow/execute.py NOTEBOOK OUTPUT [--parameters JSON] [--show] [--gpus N]
 
 With --show, what the notebook prints is printed here as it comes. Of N > 0 GPUs, one that no other notebook of this
@@ -7,6 +10,7 @@ build uses is chosen, unless the batch system has chosen already (CUDA_VISIBLE_D
 """
 
 import argparse
+import ast
 import fcntl
 import json
 import os
@@ -26,14 +30,29 @@ NO_WIDGETS = "ignore:IProgress not found"
 # papermill takes seconds to import; it is imported where it is used, so that the guard stands before it.
 
 
-def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
-    """Raises ValueError for a parameter that the notebook's `parameters` cell does not name: papermill only warns."""
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of the notebook, the given ones in place of their defaults.
+
+    Raises ValueError for a parameter that the notebook's `parameters` cell does not name: papermill only warns.
+    """
     from papermill import inspect_notebook
 
     known = inspect_notebook(notebook)
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         raise ValueError(f"{notebook} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    return {name: ast.literal_eval(own["default"]) for name, own in known.items()} | parameters
+
+
+def hide_defaults(notebook: Path) -> None:
+    """Takes the cell of defaults off the page where another holds the values that were used."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    tagged = {tag: cell for cell in content.cells for tag in cell.metadata.get("tags", [])}
+    if "injected-parameters" in tagged:
+        tagged["parameters"].metadata.tags.append("remove-cell")
+        nbformat.write(content, notebook)
 
 
 class Lines:
@@ -95,6 +114,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool
         raise ValueError(f"{notebook}: its kernel was killed, perhaps for want of memory; give the same command again "
                          f"(as far as it came: {partial})") from None
     _add_versions(partial)
+    hide_defaults(partial)
     partial.replace(output)
 
 
@@ -118,11 +138,11 @@ def main() -> None:
     end_with_parent()
     os.environ["PYTHONWARNINGS"] = NO_WIDGETS
     try:
-        check_parameters(options.notebook, options.parameters)
+        known = check_parameters(options.notebook, options.parameters)
         with alone(options.output.with_name(f".{options.output.stem}.lock")):
             if options.gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
                 choose_gpu(options.gpus)
-            execute(options.notebook, options.output, options.parameters, options.show)
+            execute(options.notebook, options.output, known if options.parameters else {}, options.show)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

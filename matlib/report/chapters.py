@@ -33,6 +33,12 @@ class Network:
     trained: bool
 
     @property
+    def name(self) -> str:
+        """Which network, for a caption."""
+        run = f"row {self.config.name}, {self.config.profile} profile, seed {self.config.seed}"
+        return f"{run}, trained on {self.config.data.dataset}" if self.trained else f"{run}, untrained"
+
+    @property
     def words(self) -> Markdown:
         if self.trained:
             return Markdown(f"The network on this page: {run_words(self.config)}, trained on "

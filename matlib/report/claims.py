@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from matlib.ablations import ROWS
 from matlib.annyville import PRESETS
 from matlib.data.readers.counts import COUNTS, PAPER
 from matlib.evaluation import Interval
-from matlib.report import quoted
+from matlib.report import captions, quoted
+from matlib.report.captions import Shown
 from matlib.report.comparison import TWINS, Twin, of_twin
 from matlib.report.links import Linked, listing
 from matlib.report.tables import (
@@ -218,11 +218,14 @@ def of_section(section: str) -> list[Claim]:
     return [claim for claim in CLAIMS if claim.section == section]
 
 
-def show_results(table: pd.DataFrame) -> Styler:
-    """``results_table`` as the page prints it: a scale that all lines share is its caption."""
+def show_results(table: pd.DataFrame, label: str) -> Shown:
+    """``results_table`` as the page prints it: a scale that all lines share is in its caption."""
     scales = sorted(set(table["scale"]) - {NOT_RUN})
     shown = table.drop(columns="scale") if len(scales) < 2 else table
-    return show(shown, "; ".join(["differences in points, with 95 % intervals", *(scales if len(scales) == 1 else [])]))
+    return captions.table(
+        show(shown), label,
+        "Each number that the section claims, the paper's and ours: differences in points with 95 % intervals over other "
+        "queries and other trainings, n trainings of each row.", f"Here: {scales[0]}" if len(scales) == 1 else "")
 
 
 def tally(table: pd.DataFrame) -> dict[str, int]:

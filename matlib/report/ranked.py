@@ -18,8 +18,9 @@ from matlib.config import DataConfig
 from matlib.data import ReIDDataset
 from matlib.evaluation import RankingMetrics
 from matlib.report.figures import INK, load_images, part_picture, scale_of, show_image
+from matlib.report.figures.style import PALETTE, SMALL
 
-RIGHT, WRONG = sns.color_palette("deep")[2], sns.color_palette("deep")[3]
+RIGHT, WRONG = PALETTE[2], PALETTE[1]
 
 
 def ranked_list(distances: Float[np.ndarray, "q g"], data: ReIDDataset, query: int, count: int
@@ -50,10 +51,10 @@ def ranked_lists(distances: Float[np.ndarray, "q g"], data: ReIDDataset, config:
             show_image(ax, image)
         if model is not None:
             _draw_parts(axes, model, images, (config.height, config.width))
-        axes[0].set_title(f"query {query}", fontsize=8)
+        axes[0].set_title(f"query {query}", fontsize=SMALL)
         for ax, i in zip(axes[1:], nearest):
             _frame(ax, data.gallery[i].identity == own.identity)
-            ax.set_title(f"{distances[query, i]:.3g}", fontsize=8)
+            ax.set_title(f"{distances[query, i]:.3g}", fontsize=SMALL)
     return figure
 
 

@@ -130,14 +130,6 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full")
     return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
 
 
-def show_differences(rows: Iterable[Row], frame: pd.DataFrame) -> Styler | None:
-    """``differences`` to the full model, shown with what their intervals hold; None where there are none."""
-    pairs = differences(rows, frame)
-    note = interval_note(training_deviation(frame, ["rank1", "mAP"]))
-    caption = f"less the full model, the same queries in pairs; in points, with {note}"
-    return show(pairs, caption) if len(pairs) else None
-
-
 def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
     """How far trainings that differ in their seed alone lie apart: for each column the standard deviation, pooled over
     the rows of one of ``experiments``; NaN where no row has two seeds."""
@@ -294,9 +286,9 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def show(frame: pd.DataFrame, caption: str = "") -> Styler:
-    """The table as the book prints it; ``links.Linked`` cells lead to their records."""
-    style = frame.rename(index=_escaped, columns=_escaped).style.set_caption(escape(caption, quote=False))
+def show(frame: pd.DataFrame) -> Styler:
+    """The table as the book prints it, for ``captions.table``; ``links.Linked`` cells lead to their records."""
+    style = frame.rename(index=_escaped, columns=_escaped).style
     return style.format(cell).set_table_attributes('class="dataframe"')
 
 
@@ -315,7 +307,7 @@ def provenance(frame: pd.DataFrame) -> Styler:
              for key, of in runs.sort_values(["seed", "path"]).groupby(columns)]
     titles = {"name": "row", "tested_on": "tested on", "folder": "records in"}
     shown = pd.DataFrame(lines, columns=[*columns, "seeds"], dtype=object).rename(columns=titles)
-    return show(shown, "each seed leads to its record").hide(axis="index")
+    return show(shown).hide(axis="index")
 
 
 def _number(value: float) -> str:

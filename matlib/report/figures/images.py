@@ -15,7 +15,7 @@ from matlib.data import ImageDataset, Sample
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from matlib.geometry import Keypoints, receptive_field_scale, upsample
 from matlib.models import MATOutput
-from matlib.report.figures.style import part_colours
+from matlib.report.figures.style import SMALL, part_colours
 
 
 def load_images(samples: Sequence[Sample], config: DataConfig) -> tuple[Float[Tensor, "b 3 h w"], np.ndarray]:
@@ -28,7 +28,7 @@ def load_images(samples: Sequence[Sample], config: DataConfig) -> tuple[Float[Te
 def show_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     axes.imshow(image)
     axes.set_axis_off()
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=SMALL)
 
 
 def contact_sheet(samples: Sequence[Sample], config: DataConfig, columns: int = 10, titles: Sequence[str] | None = None
@@ -64,7 +64,7 @@ def image_rows(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (),
 
 def label_row(axes: Axes, label: str) -> None:
     """A name beside the first picture of a row."""
-    axes.text(-0.08, 0.5, label, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=8)
+    axes.text(-0.08, 0.5, label, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=SMALL)
 
 
 def to_pixels(points: Float[Tensor, "... 2"], size: tuple[int, int]) -> np.ndarray:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from matlib.config import DataConfig
@@ -13,7 +14,7 @@ from matlib.data import Sample, Truth
 from matlib.data.images import read_image
 from matlib.data.truth import NUM_PARTS
 from matlib.report.figures.images import show_image
-from matlib.report.figures.style import part_colours
+from matlib.report.figures.style import PALETTE, part_colours
 
 #: Joints that a line connects, COCO's numbers.
 LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
@@ -32,7 +33,7 @@ def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
         x, y, seen = truth.keypoints.T.numpy()
         for one, other in LIMBS:
             above.plot(x[[one, other]], y[[one, other]], color="white", linewidth=0.9, alpha=0.8)
-        filled = np.where((seen == 2)[:, None], sns.color_palette("deep")[2], (0, 0, 0))
+        filled = np.where((seen == 2)[:, None], to_rgb(PALETTE[2]), (0, 0, 0))
         above.scatter(x[seen > 0], y[seen > 0], s=12, c=np.c_[filled, seen == 2][seen > 0], edgecolors="white",
                       linewidths=0.7, zorder=3)
         above.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))

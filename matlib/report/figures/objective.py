@@ -8,6 +8,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from matlib.report.figures.style import INK, PALETTE
+
 
 def weighted_terms(frame: pd.DataFrame) -> Figure:
     """Each weighted term of Equation 9 as a bar; columns ``term``, ``weighted`` and ``network``."""
@@ -23,8 +25,8 @@ def triplets(distances: dict[str, tuple[Float[Tensor, "b"], Float[Tensor, "b"]]]
     figure, grid = plt.subplots(1, len(distances), figsize=(3.2 * len(distances), 3), squeeze=False)
     for ax, (title, (positive, negative)) in zip(grid[0], distances.items()):
         limit = 1.05 * float(max(positive.max(), negative.max()))
-        ax.plot([0, limit], [0, limit], color="0.5", linewidth=1)
-        ax.scatter(negative.numpy(), positive.numpy(), s=16, alpha=0.8, color=sns.color_palette("deep")[0])
+        ax.plot([0, limit], [0, limit], color=INK, linewidth=1)
+        ax.scatter(negative.numpy(), positive.numpy(), s=16, alpha=0.8, color=PALETTE[0])
         ax.set(title=title, xlabel="nearest other person, $d_{an}$", ylabel="farthest own image, $d_{ap}$",
                xlim=(0, limit), ylim=(0, limit))
     return figure

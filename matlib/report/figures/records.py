@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matlib.ablations import Row, row_config
+from matlib.report.figures.style import INK, PALETTE, SMALL, as_text
 from matlib.report.tables import METRICS
-
-from matlib.report.figures.style import INK, as_text
 
 
 def losses(record: dict, names: Sequence[str] | None = None) -> Figure:
@@ -67,9 +66,9 @@ def _panels(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
 def compare(frame: pd.DataFrame, metric: str, order: Sequence[str], labels: Sequence[str], title: str) -> Figure:
     """A metric of several rows as points with their mean, one point a seed."""
     figure, ax = plt.subplots(figsize=(7, 0.45 * len(order) + 0.9))
-    sns.stripplot(frame, x=metric, y="name", order=order, ax=ax, size=5, alpha=0.7, color=sns.color_palette("deep")[0])
+    sns.stripplot(frame, x=metric, y="name", order=order, ax=ax, size=5, alpha=0.7, color=PALETTE[0])
     sns.pointplot(frame, x=metric, y="name", order=order, ax=ax, linestyle="none", marker="|", markersize=16,
-                  color=sns.color_palette("deep")[3], errorbar=None)
+                  color=PALETTE[1], errorbar=None)
     ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=labels)
     return figure
 
@@ -79,11 +78,10 @@ def rungs(panels: Mapping[str, pd.DataFrame], metric: str, labels: Mapping[str, 
     training, a bar at the mean."""
     order = [name for name in labels if any(name in set(frame["name"]) for frame in panels.values())]
     figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.3 * len(order) + 1), sharey=True, squeeze=False)
-    deep = sns.color_palette("deep")
     for ax, (name, frame) in zip(axes[0], panels.items()):
         style = {"data": frame, "x": metric, "y": "name", "order": order, "ax": ax}
-        sns.stripplot(**style, size=4, alpha=0.7, color=deep[0], jitter=False)
-        sns.pointplot(**style, linestyle="none", marker="|", markersize=13, color=deep[3], errorbar=None)
+        sns.stripplot(**style, size=4, alpha=0.7, color=PALETTE[0], jitter=False)
+        sns.pointplot(**style, linestyle="none", marker="|", markersize=13, color=PALETTE[1], errorbar=None)
         ax.set(xlabel=title, ylabel="", yticks=range(len(order)), yticklabels=[labels[each] for each in order])
         ax.set_title(name, fontsize=10)
         ax.grid(axis="x", alpha=0.3)
@@ -95,13 +93,12 @@ def forest(panels: Mapping[str, pd.DataFrame], title: str) -> Figure:
     column ``paper``, where there is one, as hollow diamonds."""
     order = list(dict.fromkeys(name for frame in panels.values() for name in frame.index))
     figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.32 * len(order) + 1), sharey=True, squeeze=False)
-    deep = sns.color_palette("deep")
     for ax, (name, frame) in zip(axes[0], panels.items()):
         at = [len(order) - 1 - order.index(each) for each in frame.index]
         ax.errorbar(frame["value"], at, xerr=[frame["value"] - frame["low"], frame["high"] - frame["value"]],
-                    fmt="o", markersize=4, color=deep[0], elinewidth=1.2)
+                    fmt="o", markersize=4, color=PALETTE[0], elinewidth=1.2)
         if "paper" in frame:
-            ax.plot(frame["paper"], at, linestyle="none", marker="D", fillstyle="none", markersize=6, color=deep[3])
+            ax.plot(frame["paper"], at, linestyle="none", marker="D", fillstyle="none", markersize=6, color=PALETTE[1])
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.set(xlabel=title, yticks=range(len(order)), yticklabels=order[::-1], ylim=(-0.6, len(order) - 0.4))
         ax.set_title(name, fontsize=10)
@@ -116,14 +113,13 @@ def by_parts(frame: pd.DataFrame, rows: Sequence[Row], metrics: Mapping[str, str
     figure, grid = plt.subplots(len(metrics), 2, figsize=(7.5, 2.5 * len(metrics)), squeeze=False, sharex=True)
     parts = {row.name: row_config(row.name, "paper").model.parts for row in rows}
     ours = frame[frame["name"].isin(parts)].assign(parts=lambda runs: runs["name"].map(parts))
-    deep = sns.color_palette("deep")
     for (left, right), (metric, title) in zip(grid, metrics.items()):
         paper = [row.paper[list(METRICS).index(metric)] for row in rows]
-        left.plot(list(parts.values()), paper, marker="D", fillstyle="none", color=deep[3])
-        sns.lineplot(ours, x="parts", y=metric, ax=right, errorbar="sd", err_style="bars", marker="", color=deep[0])
-        sns.scatterplot(ours, x="parts", y=metric, ax=right, s=14, alpha=0.7, color=deep[0])
+        left.plot(list(parts.values()), paper, marker="D", fillstyle="none", color=PALETTE[1])
+        sns.lineplot(ours, x="parts", y=metric, ax=right, errorbar="sd", err_style="bars", marker="", color=PALETTE[0])
+        sns.scatterplot(ours, x="parts", y=metric, ax=right, s=14, alpha=0.7, color=PALETTE[0])
         middle, half = ours[metric].mean(), (max(paper) - min(paper)) / 2
-        right.axhspan(middle - half, middle + half, color=deep[3], alpha=0.15, linewidth=0)
+        right.axhspan(middle - half, middle + half, color=PALETTE[1], alpha=0.15, linewidth=0)
         left.set(ylabel=f"{title}, %", xticks=list(parts.values()), xlabel="K")
         right.set(ylabel="", xlabel="K")
     grid[0][0].set_title("the paper, Occluded-Duke", fontsize=10)
@@ -135,8 +131,8 @@ def step_shares(found: dict) -> Figure:
     """Each part's share of a training step, as ``benchmarks/step.py`` writes them, in the order of the step."""
     shares = {as_text(name): 100 * share for name, share in found["shares"].items()}
     figure, ax = plt.subplots(figsize=(6.5, 2.6))
-    sns.barplot(x=list(shares.values()), y=list(shares), ax=ax, color=sns.color_palette("deep")[0])
-    ax.bar_label(ax.containers[0], fmt="%.1f", padding=3, fontsize=8)
+    sns.barplot(x=list(shares.values()), y=list(shares), ax=ax, color=PALETTE[0])
+    ax.bar_label(ax.containers[0], fmt="%.1f", padding=3, fontsize=SMALL)
     ax.set(xlabel="share of a training step, %", ylabel="", xlim=(0, 1.15 * max(shares.values())))
     return figure
 
@@ -163,7 +159,7 @@ def by_knob(frame: pd.DataFrame, knob: str, metric: str, labels: dict[str, str],
     sns.lineplot(**style, errorbar=None, linewidth=1.5)
     sns.scatterplot(**style, s=14, alpha=0.7, legend=False)
     ax.set(xlabel=titles[0], ylabel=titles[1], ylim=(0, None), xticks=sorted(frame[knob].unique()))
-    ax.legend(title=None, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    ax.legend(title=None, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=SMALL)
     return figure
 
 
@@ -190,4 +186,4 @@ def _legend_above(figure: Figure, axes: Axes) -> None:
     if (own := axes.get_legend()) is not None:
         handles, labels = axes.get_legend_handles_labels()
         own.remove()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=SMALL)
