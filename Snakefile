@@ -8,8 +8,10 @@ What is made again, and when:
          hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
          on from its last epoch; one whose record or checkpoint is lost is trained anew. A run of other settings or
          data is moved into a hidden folder beside it before the new one starts.
-  tests  of Table 3's runs on other sets, and the scores of the shown run, once for each run.
-  pages  the other notebooks: whenever the notebook, a record or any file of the library changes.
+  tests  of Table 3's runs on other sets, once for each run.
+  scores of the shown run, and again when the code that scores changes.
+  pages  the other notebooks: whenever the notebook, a record that it reads or the code that it runs changes
+         (workflow/sources.py: a comment or a docstring is none, unless the page prints it).
   html   whenever a page or a text of the book changes.
 Everything is made in the working directory (--directory); the sources are read from where this file is.
 """
@@ -31,6 +33,11 @@ sys.path.append(str(SOURCE.resolve() / "workflow"))
 import cluster
 
 BOOK = SOURCE / "book"
+sys.path.insert(0, str(SOURCE / "workflow"))
+
+from sources import Sources
+
+CODE = Sources(SOURCE / "matlib", BOOK)
 PROFILE = config.get("profile", "laptop")
 SEEDS = str(config.get("seeds", 0)).split()
 if not SEEDS or not all(seed.isascii() and seed.isdecimal() for seed in SEEDS):
@@ -63,7 +70,6 @@ TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" 
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
              for path in sorted((BOOK / folder).rglob("*.json"))]
-LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
 SITE = [str(path) for path in (*sorted((SOURCE / "workflow").glob("book_*.py")), SOURCE / "CITATION.cff", SOURCE / "LICENSE")]
 PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
@@ -118,7 +124,7 @@ NEEDS = {
     "table2": [MANIFEST] + RECORDS + CHECKPOINTS + REFERENCE,
     "table3": RECORDS + TESTS + REFERENCE,
     "results": RECORDS + TESTS + REFERENCE,
-    "your_method": [MANIFEST] + REFERENCE,
+    "your_method": [MANIFEST, str(BOOK / "halves.py")] + REFERENCE,  # it prints that file
     "scores": RECORDS + [SCORES] + REFERENCE,
     "trials": REFERENCE,
     "ceiling": RECORDS + REFERENCE,
@@ -316,7 +322,9 @@ rule score:
         f"{RUN}/checkpoint.pt",
         data=training_data,
     output: f"{RUN}/record-scores-{DATASET}.json"
-    params: run=lambda wildcards: RUN.format(**wildcards)
+    params:
+        code=CODE.digest_of("matlib.scoring.scores"),
+        run=lambda wildcards: RUN.format(**wildcards),
     threads: 1
     resources: gpu=1 if GPUS else 0
     shell:
@@ -335,10 +343,10 @@ rule page:
     message: "page {wildcards.page}"
     input:
         lambda wildcards: NEEDS.get(wildcards.page, []),
-        LIBRARY,
         notebook=BOOK / "{page}.ipynb",
     output: "_build/src/{page}.ipynb"
     params:
+        code=lambda wildcards: CODE.digest(BOOK / f"{wildcards.page}.ipynb"),
         parameters=lambda wildcards: json.dumps(PARAMETERS.get(wildcards.page, {})),
         real_data=lambda wildcards: os.environ.get("MATLIB_REAL_DATA", "") if wildcards.page == "real" else "",
     shell:

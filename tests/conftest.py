@@ -9,8 +9,10 @@ import torch
 import yaml
 from execute import check_parameters
 from hypothesis import settings
+from nbformat import read, v4, write
 from nbval.plugin import IPyNbFile
 from pipeline import PIPELINE, REPOSITORY, WORK, built, start, stop
+from sources import Sources
 
 SCRATCH = WORK / "scratch"
 
@@ -60,12 +62,24 @@ class NotebookList(pytest.File):
 
         shutil.rmtree(SCRATCH, ignore_errors=True)
         SCRATCH.mkdir(parents=True)
+        sources = Sources(REPOSITORY / "matlib", REPOSITORY / "book")
         text = self.path.read_text().replace("{pipeline}", str(PIPELINE)).replace("{scratch}", str(SCRATCH))
         for name, parameters in yaml.safe_load(text).items():
             source, copy = REPOSITORY / "book" / f"{name}.ipynb", SCRATCH / f"{name}.ipynb"
             check_parameters(source, parameters)
             execute_notebook(source, copy, parameters, prepare_only=True, progress_bar=False)
+            _add_check(copy, sources.read(source)[0])
             yield PreparedNotebook.from_parent(self, path=copy, nodeid=f"book/{name}.ipynb")
+
+
+def _add_check(notebook: Path, known: set[str]) -> None:
+    """A last cell: all that the notebook has loaded is among what the build knows that it runs."""
+    content = read(notebook, as_version=4)
+    content.cells.append(v4.new_code_cell(
+        "import sys\n"
+        f"strange = {{name for name in sys.modules if name.partition('.')[0] in ('matlib', 'halves')}} - {known!r}\n"
+        "assert not strange, strange"))
+    write(content, notebook)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
