@@ -31,12 +31,9 @@ from snakemake.logging import LogEvent, logger
 SOURCE = Path(os.path.relpath(workflow.basedir))
 sys.path.append(str(SOURCE.resolve() / "workflow"))
 import cluster
-
-BOOK = SOURCE / "book"
-sys.path.insert(0, str(SOURCE / "workflow"))
-
 from sources import Sources
 
+BOOK = SOURCE / "book"
 CODE = Sources(SOURCE / "matlib", BOOK)
 PROFILE = config.get("profile", "laptop")
 SEEDS = str(config.get("seeds", 0)).split()
