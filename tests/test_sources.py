@@ -58,7 +58,7 @@ def _changed(copy: Path, edit, name: str) -> set[str]:
 @pytest.mark.parametrize(("module", "pages"), [
     ("matlib/extractor.py", {"extractor"}),
     ("matlib/report/difficulty.py", {"difficulty"}),
-    ("matlib/scoring/keypoints.py", {"scores"}),  # imported when it is asked for
+    ("matlib/scoring/keypoints.py", {"keypoints", "scores"}),  # imported when it is asked for
     ("matlib/training.py", {"training", "your_method"}),  # started as a command
     ("book/halves.py", {"your_method"}),  # named as a method
     ("matlib/baselines/pvpm.py", EVERY),  # records name it, and what it reads is asked of it

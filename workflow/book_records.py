@@ -21,7 +21,7 @@ from matlib.report.links import FOLDER
 from matlib.report.record_pages import Run
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-REFERENCE = ("records", "table3", "ladder", "effects", "trials", "longer")
+REFERENCE = ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
 LINK = re.compile(r'<a class="record" href="[^"]*" data-records="([^"]*)">')
 
 
