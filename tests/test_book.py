@@ -178,11 +178,36 @@ def test_wide_equations_and_tables_scroll_in_their_own_box(html: Path, contents)
     assert "@media print" in css
 
 
+def test_every_figure_and_table_is_numbered_captioned_and_described(contents) -> None:
+    shown = 0
+    for path, page in contents.items():
+        for element in page.select("article svg, article img, article table"):
+            if element.find_parent("svg"):
+                continue
+            figure = element.find_parent("figure") or element
+            caption = figure.find(["figcaption", "caption"])
+            assert caption and caption.select_one(".caption-number"), f"{path.name} shows without a number: {figure}"
+            assert caption.select_one(".caption-text").get_text(strip=True), f"{path.name}: {figure.get('id')}"
+            if element.name != "table":
+                words = element.get("aria-label") or element.get("alt")
+                assert words and not words.startswith("_images"), f"{path.name}: {figure.get('id')} has no words"
+            shown += 1
+    assert shown > 80
+
+
+def test_parameters_stand_once_and_set_up_cells_not_at_all(contents) -> None:
+    for path, page in contents.items():
+        text = page.select_one("article").get_text()
+        assert "check_parameters(" not in text, path.name
+        assert len(page.select("div.tag_parameters, div.tag_injected-parameters")) <= 1, path.name
+
+
 @pytest.mark.parametrize(("address", "buttons"), [("", 0), ("https://github.com/someone/matlib", 1)])
 def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address: str, buttons: int) -> None:
     config = yaml.safe_load((REPOSITORY / "_config.yml").read_text())
     config["repository"]["url"] = address
-    config["sphinx"]["local_extensions"]["book_site"] = str(REPOSITORY / "workflow")
+    for extension in config["sphinx"]["local_extensions"]:
+        config["sphinx"]["local_extensions"][extension] = str(REPOSITORY / "workflow")
     del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"], config["html"]["favicon"]
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
     (tmp_path / "book").mkdir()

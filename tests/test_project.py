@@ -90,9 +90,32 @@ def test_unknown_notebook_parameter_is_refused(tmp_path: Path) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "one.ipynb")
-    check_parameters(tmp_path / "one.ipynb", {"seed": 1})
+    assert check_parameters(tmp_path / "one.ipynb", {"seed": 1}) == {"seed": 1}
+    assert check_parameters(tmp_path / "one.ipynb", {}) == {"seed": 0}
     with pytest.raises(ValueError, match="no parameter sead; it has seed"):
         check_parameters(tmp_path / "one.ipynb", {"sead": 1})
+
+
+def test_a_page_has_the_given_parameters_in_place_of_the_defaults(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})]
+    for injected in (False, True):
+        if injected:
+            cells.append(nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}))
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
+        execute.hide_defaults(tmp_path / "one.ipynb")
+        tags = nbformat.read(tmp_path / "one.ipynb", as_version=4).cells[0].metadata.tags
+        assert ("remove-cell" in tags) == injected
+
+
+@notebooks
+def test_notebook_shows_figures_and_tables_through_captions(notebook: Path) -> None:
+    """A cell that draws or styles hands the result on: nothing is shown without number and caption."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code" and "remove-cell" not in cell.metadata.get("tags", []):
+            statements = ast.parse(cell.source).body
+            last = ast.unparse(statements[-1]) if statements and isinstance(statements[-1], ast.Expr) else ""
+            assert "plt.show()" not in cell.source and "HTML(" not in cell.source, cell.source
+            assert not last.startswith(("tables.", "figures.", "pictures.", "pd.")), last
 
 
 def _alive(process_id: int) -> bool:

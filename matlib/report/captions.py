@@ -82,8 +82,9 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, label: str, of: str) -
     """``tables.differences`` to the full model, with what their intervals hold; None where there are none."""
     pairs = tables.differences(rows, frame)
     note = tables.interval_note(tables.training_deviation(frame, ["rank1", "mAP"]))
-    return table(pairs, label, f"Each row less the full model, query by query, in points, with {note}; n trainings of "
-                 "the row. An interval that holds 0 is a difference that chance explains.", of) if len(pairs) else None
+    caption = (f"Each row less the full model, query by query, in points, with {note}; n trainings of the row. An "
+               "interval that holds 0 is a difference that chance explains.")
+    return table(pairs, label, caption, of) if len(pairs) else None
 
 
 def provenance(frame: pd.DataFrame, label: str) -> Shown:

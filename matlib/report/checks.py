@@ -22,7 +22,8 @@ class Checks:
         """All of them so far. Raises MatlibError where ``captions.table`` does."""
         lines = show(pd.DataFrame(self.lines)).hide(axis="index")
         return table(lines.set_properties(**{"white-space": "normal"}), label,
-                     "The checks of this chapter, computed when this page was made. A difference of about 10⁻⁷ is the rounding of 32-bit numbers.")
+                     "The checks of this chapter, computed when this page was made. A difference of about "
+                     "10⁻⁷ is the rounding of 32-bit numbers.")
 
 
 def _words(value: float | str) -> str:

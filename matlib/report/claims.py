@@ -224,8 +224,8 @@ def show_results(table: pd.DataFrame, label: str) -> Shown:
     shown = table.drop(columns="scale") if len(scales) < 2 else table
     return captions.table(
         show(shown), label,
-        "Each number that the section claims, the paper's and ours: differences in points with 95 % intervals over other "
-        "queries and other trainings, n trainings of each row.", f"Here: {scales[0]}" if len(scales) == 1 else "")
+        "Each number that the section claims, the paper's and ours: differences in points with 95 % intervals over "
+        "other queries and other trainings, n trainings of each row.", f"Here: {scales[0]}" if len(scales) == 1 else "")
 
 
 def tally(table: pd.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a test of a chapter came to, as a sentence: computed from the numbers of this run, beside those of the reference runs."""
+"""What a test of a chapter came to, as a sentence: from the numbers of this run, beside those of the reference runs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,14 +29,14 @@ def in_these_records(*sentences: str) -> Markdown:
 
 
 def of_reference(folders: Iterable[Path | str], score: str) -> str:
-    """What the reference runs of the full model say of one of ``tables.SCORES`` (of errors in percent of the height)."""
+    """What the reference runs of the full model have in one of ``tables.SCORES``; empty where there are none."""
     scores = load_scores(folders)
     own = scores[(scores["name"] == "full") & (scores["profile"] == "laptop")]
     found, fixed = (own[own["network"] == network][score].dropna() for network in (TRAINED, FIXED))
     if found.empty or fixed.empty:
         return ""
-    return (f"The reference runs (`laptop` profile, n = {len(found)}) have {found.mean():.1f} in *{score}* over the whole "
-            f"test set (see the page of scores), an answer that is the same in every image {fixed.mean():.1f}.")
+    return (f"The reference runs (`laptop` profile, n = {len(found)}) have {found.mean():.1f} in *{score}* over the "
+            f"whole test set (see the page of scores), an answer that is the same in every image {fixed.mean():.1f}.")
 
 
 def of_flow(errors: pd.DataFrame) -> str:
@@ -64,15 +64,17 @@ def of_keypoints(scores: dict, untrained: dict) -> str:
     """Whether keypoints follow the body: what ``scoring.score_model`` says of a network, and of it before training."""
     own, before = scores["keypoints"]["by_side"]["error"], untrained["keypoints"]["by_side"]["error"]
     pose = scores["yardsticks"]["keypoints"]["by_side"]["error"]
-    return (f"the keypoints {_degree(own / min(pose, before), 'follow', 'the body')}: a linear map from them finds the joints, left and right as in the image, to "
+    follow = _degree(own / min(pose, before), "follow", "the body")
+    return (f"the keypoints {follow}: a linear map from them finds the joints, left and right as in the image, to "
             f"{100 * own:.1f} % of the image's height, from those before training to {100 * before:.1f} %; the mean "
             f"pose, which ignores the picture, is off by {100 * pose:.1f} % ({scores['images']} images).")
 
 
 def of_equivariance(found: float, constant: float) -> str:
     """Whether a detector beats keypoints that ignore the picture, by the positions' term of Equation 14."""
-    return (f"the network's keypoints {_degree(found / constant, 'follow', 'the bent picture')}: their error of position "
-            f"is {found:.4f}, that of keypoints that stand still {constant:.4f}.")
+    follow = _degree(found / constant, "follow", "the bent picture")
+    return (f"the network's keypoints {follow}: their error of position is {found:.4f}, that of keypoints that stand "
+            f"still {constant:.4f}.")
 
 
 def _degree(ratio: float, verb: str, what: str) -> str:
@@ -101,7 +103,7 @@ def of_consistency(losses: pd.DataFrame) -> str:
 
 
 def of_scores(scores: pd.DataFrame) -> str:
-    """On which of ``tables.SCORES`` the full model's networks beat what learned nothing; empty where none was scored."""
+    """On which of ``tables.SCORES`` the full model beats what learned nothing; empty where no network was scored."""
     own = scores[scores["name"] == "full"]
     means = {network: own[own["network"] == network][list(SCORES)].mean() for network in (TRAINED, UNTRAINED, FIXED)}
     if means[TRAINED].isna().all():
@@ -112,8 +114,8 @@ def of_scores(scores: pd.DataFrame) -> str:
         trained, *others = (sign * means[network][score] for network in (TRAINED, UNTRAINED, FIXED))
         sides["better" if trained > np.nanmax(others) else "no better"].append(score)
     words = [f"{how} in {', '.join(which)}" for how, which in sides.items() if which]
-    return ("the full model is, by the means over its networks, compared with the same before training and with what is "
-            f"the same in every image, {'; '.join(words)}.")
+    return ("the full model is, by the means over its networks, compared with the same before training and with what "
+            f"is the same in every image, {'; '.join(words)}.")
 
 
 def of_rows(found: dict[str, list[str]], metric: str, than: str) -> str:

@@ -163,7 +163,7 @@ def test_without_records_the_table_has_all_lines_and_nothing_is_told(tmp_path):
     assert len(table) == sum(len(claim.metrics) for claim in CLAIMS) == sum(claims.tally(table).values())
     assert set(table["verdict"]) == {"not tested at scale", "not testable here"}
     assert claims.points(frame, scores) == []
-    assert "Occluded-REID" in claims.show_results(table).to_html()
+    assert "Occluded-REID" in claims.show_results(table, "tab-all").html
 
 
 def test_two_steps_are_compared_as_their_differences_are(tmp_path):

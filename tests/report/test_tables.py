@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from matlib.ablations import TABLE_1, row_config
 from matlib.errors import MatlibError
-from matlib.report import tables
+from matlib.report import captions, tables
 from matlib.runs import records
 
 
@@ -182,9 +182,9 @@ def test_the_mend_fits_the_cause(tmp_path, monkeypatch, code, mend):
 def test_no_table_carries_script_from_a_record(tmp_path):
     record(tmp_path / "<script>alert(1)")
     frame = tables.load_records([tmp_path]).assign(hardware="<script>alert(2)", tested_on="<script>alert(3)")
-    pages = [tables.provenance(frame), tables.show(frame[["tested_on"]].set_index("tested_on", drop=False)),
-             tables.show(pd.DataFrame([[1.0]], columns=["<script>"]))]
-    assert all("<script>" not in page.to_html() and "&lt;script&gt;" in page.to_html() for page in pages)
+    contents = [frame[["tested_on"]].set_index("tested_on", drop=False), pd.DataFrame([[1.0]], columns=["<script>"])]
+    pages = [captions.provenance(frame, "tab-records"), *(captions.table(each, "tab-a", "A.") for each in contents)]
+    assert all("<script>" not in page.html and "&lt;script&gt;" in page.html for page in pages)
 
 
 def test_one_seed_has_the_interval_of_its_queries(tmp_path):
@@ -214,9 +214,9 @@ def test_differences_are_taken_query_by_query_over_all_seeds(tmp_path):
     assert len(result) == 1  # the third row has no results by query
     shown = result.iloc[0].tolist()
     assert shown[1:] == ["+25.0 (+25.0 to +25.0)", "3"] and shown[0].startswith("-33.3 (-33.3")
-    table = tables.show_differences(TABLE_1, group)
-    assert table.data.equals(result) and "deviate by R-1 0.0, mAP 0.0" in table.caption
-    assert tables.show_differences(TABLE_1, group[group["name"] == "full"]) is None
+    page = captions.differences(TABLE_1, group, "tab-differences", "").html
+    assert all(f">{cell}</td>" in page for cell in map(str, shown)) and "deviate by R-1 0.0, mAP 0.0" in page
+    assert captions.differences(TABLE_1, group[group["name"] == "full"], "tab-differences", "") is None
 
 
 def test_an_interval_grows_with_the_deviation_between_trainings():

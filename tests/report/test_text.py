@@ -59,7 +59,7 @@ def test_what_the_library_writes_for_pages_holds_nothing_that_acts(hostile):
         assert {tag.name for tag in page.find_all(True)} <= {"p", "code", "strong"}
         assert [tag.get_text() for tag in page.find_all("code")] == [as_read(hostile)] * 2
     frame = pd.DataFrame([[hostile]], columns=[hostile], index=[hostile])
-    table = BeautifulSoup(tables.show(frame, hostile).to_html(), "html.parser")
+    table = BeautifulSoup(captions.table(frame, "tab-hostile", "A.", hostile).html, "html.parser")
     assert not table.find_all(["script", "img", "b", "a", "code", "strong"])
 
 

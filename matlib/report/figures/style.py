@@ -15,7 +15,8 @@ def setup() -> None:
         "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "legend.frameon": False,
         "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
         "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.labelsize": 10, "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "axes.titlesize": 10,
+        "axes.labelsize": 10, "axes.titlesize": 10, "xtick.labelsize": SMALL, "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
         "figure.constrained_layout.use": True, "svg.fonttype": "none", "svg.hashsalt": "matlib"})
     try:
         from IPython import get_ipython
