@@ -68,8 +68,8 @@ MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
-SITE = [str(path) for path in (*sorted((SOURCE / "workflow").glob("book_*.py")),
-                             SOURCE / "CITATION.cff", SOURCE / "LICENSE")]
+SITE = [*map(str, sorted((SOURCE / "workflow").glob("book_*.py"))),
+        *(str(SOURCE / name) for name in ("CITATION.cff", "LICENSE"))]
 PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.

@@ -26,10 +26,10 @@ READY = "() => (window.MathJax && MathJax.startup ? MathJax.startup.promise : Pr
 #: What sticks out of the screen to the right and stands in no box that scrolls.
 WIDE = """() => [...document.querySelectorAll("article *, footer *")].filter(element => {
     const box = element.getBoundingClientRect();
-    if (!box.width || box.right <= innerWidth + 1 || !element.checkVisibility({visibilityProperty: true})) return false;
+    if (!box.width || box.right <= innerWidth + 1) return false;
     for (let e = element; e; e = e.parentElement)
-        if (["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.getBoundingClientRect().right <= innerWidth + 1)
-            return false;
+        if (["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+                && e.getBoundingClientRect().right <= innerWidth + 1) return false;
     return !element.closest("mjx-assistive-mml, .visually-hidden, .sr-only");
 }).map(element => element.outerHTML.slice(0, 150))"""
 CUT = """() => [...document.querySelectorAll("mjx-container")].map(e => [e.getBoundingClientRect().left, e.textContent])

@@ -21,7 +21,6 @@ from matlib.report.links import FOLDER
 from matlib.report.record_pages import Run
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-REFERENCE = ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
 LINK = re.compile(r'<a class="record" href="[^"]*" data-records="([^"]*)">')
 
 
@@ -33,7 +32,7 @@ class Records:
         self.pages: dict[str, list[Run]] = {}
         self.means: dict[tuple[Path, ...], str] = {}  # runs that a page averages: the anchor of their mean
         linked = list(dict.fromkeys(_linked(sources)))
-        known = [BOOK / name for name in REFERENCE]
+        known = [folder for folder in sorted(BOOK.iterdir()) if next(folder.rglob("record*.json"), None)]
         own = {folder for group in linked for folder in group if not any(map(folder.is_relative_to, known))}
         for run in record_pages.find_runs([*known, *sorted(own)]):
             self.runs[run.folder] = run

@@ -181,7 +181,8 @@ class ImageDataset(Dataset):
             generator = np.random.default_rng([self.seed, int(self._epoch), index, copy])
             variation = Variation.draw(self.augmentation, self.size, generator)
         donor = None if variation.donor is None else self._resized(int(variation.donor * len(self)))[0]
-        item = {"image": variation.image(image, donor), "identity": sample.identity, "camera": sample.camera, "index": index}
+        item = {"image": variation.image(image, donor), "identity": sample.identity, "camera": sample.camera,
+                "index": index}
         if self._joints:
             item["joints"] = self._varied_points(self._joints[index], source, variation, COCO_MIRROR)
         if self._labels is not None:

@@ -200,7 +200,8 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
             difference, low, high, _ = found["mAP"]
             yield {"option": option, "reading": str(changed[option]), "trained": _trained(ours.iloc[0]),
                    "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between),
-                   "paths": tuple(ours["path"])} | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
+                   "paths": tuple(ours["path"])
+                   } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 
 
 def _trained(run: pd.Series) -> str:

@@ -80,12 +80,12 @@ def row_section(runs: Sequence[Run], means: Mapping[str, Sequence[Path]], root: 
     ``root`` is where shown paths begin, ``address`` where the run of a folder stands."""
     parts = [f"<h2>{escape(_title(runs[0]))}</h2>", _opening(runs, root)]
     for anchor, folders in means.items():
-        parts.append(_part(anchor, f"Mean of {_count(len(folders), 'run')}", "", _means(folders, root, address), level=3))
-    parts.append(_part(f"{runs[0].row}-settings", "Settings", "", _settings(runs[0].config), level=3))
+        parts.append(_part(anchor, f"Mean of {_count(len(folders), 'run')}", _means(folders, root, address)))
+    parts.append(_part(f"{runs[0].row}-settings", "Settings", _settings(runs[0].config)))
     if curves := learning_curves({run.folder.name: run.first.get("history", []) for run in runs}):
-        parts.append(_part(f"{runs[0].row}-curves", "Learning curves", "", curves, level=3))
+        parts.append(_part(f"{runs[0].row}-curves", "Learning curves", curves))
     parts += [_run(run, root) for run in runs]
-    return _part(runs[0].row, "", "record-row", *parts)
+    return f'<section class="record-row">{"".join(parts)}</section>'
 
 
 def _title(run: Run) -> str:
@@ -152,7 +152,7 @@ def _run(run: Run, root: Path) -> str:
     if history := run.first.get("history"):
         body.append(_folded("losses by epoch", _table([{"epoch": str(entry["epoch"]), **_numbers(entry["losses"])}
                                                        for entry in history], "mean over the epoch's batches")))
-    return _part(run.anchor, f"Seed {run.config.seed}", "", *body, level=3)
+    return _part(run.anchor, f"Seed {run.config.seed}", *body)
 
 
 def _provenance(run: Run, root: Path) -> str:
@@ -175,8 +175,8 @@ def _results(tested: str, metrics: Mapping[str, Any]) -> str:
     lists = metrics.get("per_query", {})
     known = {title: lists[name] for name, title in _BY_QUERY.items() if name in lists}
     by_query = "".join(f"<p>{title}:</p><pre>{escape(values)}</pre>" for title, values in known.items())
-    caption = (f"tested on {tested}: {metrics['queries']:,} queries, {metrics['gallery']:,} gallery images; percent, with "
-               "95 % intervals over other queries")
+    caption = (f"tested on {tested}: {metrics['queries']:,} queries, {metrics['gallery']:,} gallery images; percent, "
+               "with 95 % intervals over other queries")
     return _table([line], caption) + (_folded(f"by query, on {tested}", by_query) if by_query else "")
 
 
@@ -222,9 +222,8 @@ def index(pages: Mapping[str, Sequence[Run]], root: Path) -> str:
           f"<code>{escape(_relative(runs[0].folder.parent, root))}</code>"] for address, runs in pages.items()))
 
 
-def _part(anchor: str, title: str, kind: str, *content: str, level: int = 2) -> str:
-    heading = f"<h{level}>{escape(title)}</h{level}>" if title else ""
-    return f'<section id="{escape(anchor)}"{f" class={kind}" if kind else ""}>{heading}{"".join(content)}</section>'
+def _part(anchor: str, title: str, *content: str) -> str:
+    return f'<section id="{escape(anchor)}"><h3>{escape(title)}</h3>{"".join(content)}</section>'
 
 
 def _folded(summary: str, content: str, opened: bool = False) -> str:

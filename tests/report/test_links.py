@@ -32,7 +32,7 @@ def test_nothing_in_a_text_or_a_path_acts_as_html():
 
 
 def test_cells_keep_their_records_through_a_table_and_its_printing():
-    runs = pd.DataFrame({"mAP": [40.0, 50.0, float("nan")], "path": ["book/x/1.json", "book/x/2.json", "book/x/3.json"]})
+    runs = pd.DataFrame({"mAP": [40.0, 50.0, float("nan")], "path": [f"book/x/{i}.json" for i in (1, 2, 3)]})
     cell = tables.mean_of(runs, "mAP")
     assert cell == "45.0±7.1"
     shown = tables.show(pd.DataFrame.from_dict({"row": {"mAP": cell, "n": 2}}, orient="index", dtype=object))
