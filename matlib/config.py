@@ -9,6 +9,7 @@ A run is changed by dotted names, on the command line (``--set model.parts=6``) 
 """
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -264,9 +265,15 @@ def _setting_names(config: RunConfig) -> str:
     return ", ".join(name for name, _ in flatten(config.to_dict()))
 
 
+@functools.cache  # a page of thousands of records would spend most of its time here
+def _types(section: type, ranges: bool = False) -> dict[str, Any]:
+    """The types of a section's fields, with the ranges of numbers if wanted."""
+    return get_type_hints(section, include_extras=ranges)
+
+
 def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
     """The value in the field's own type, or MatlibError."""
-    hints = get_type_hints(type(owner))
+    hints = _types(type(owner))
     if key not in hints or dataclasses.is_dataclass(hints[key]):
         raise MatlibError(f"there is no setting {name!r}; see matlib/config.py for the names")
     kind = hints[key]
@@ -297,13 +304,13 @@ def _check_option(name: str, kind: Any, value: Any) -> Any:
 
 
 def _check_options(section: Any) -> None:
-    for name, kind in get_type_hints(type(section)).items():
+    for name, kind in _types(type(section)).items():
         if get_origin(kind) is Literal:
             _check_option(name, kind, getattr(section, name))
 
 
 def _check_ranges(section: Any, prefix: str = "") -> None:
-    for name, kind in get_type_hints(type(section), include_extras=True).items():
+    for name, kind in _types(type(section), ranges=True).items():
         if get_origin(kind) is Annotated and getattr(section, name) not in kind.__metadata__[0]:
             raise MatlibError(f"{prefix}{name} is {kind.__metadata__[0]}; got {getattr(section, name)}")
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matlib import config
 from matlib.ablations import ROWS, TABLE_1, TABLE_2, row_config
 from matlib.config import Range, RunConfig, differences, flatten, profile, profile_names, read_value
 from matlib.errors import MatlibError
@@ -17,6 +18,13 @@ from matlib.errors import MatlibError
 def test_a_configuration_survives_json(name, row, seed, lr):
     config = row_config(row, name, seed, {"train.lr": lr})
     assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_the_types_of_settings_are_read_once_for_all_records(monkeypatch):
+    values = profile("laptop").to_dict()
+    RunConfig.from_dict(values)
+    monkeypatch.setattr(config, "get_type_hints", lambda *_, **__: pytest.fail("read again"))
+    assert RunConfig.from_dict(values).to_dict() == values
 
 
 @given(st.integers(1, 40), st.booleans())

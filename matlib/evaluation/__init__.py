@@ -9,10 +9,10 @@ from matlib.evaluation.descriptors import (describe_images, evaluate_model, extr
 from matlib.evaluation.protocols import SingleShotMetrics, by_camera_pair, by_group, evaluate_single_shot
 from matlib.evaluation.ranking import PerQuery, RankingMetrics, evaluate, evaluate_features
 from matlib.evaluation.two_stage import evaluate_pyramids
-from matlib.evaluation.uncertainty import Interval, bootstrap, bootstrap_difference
+from matlib.evaluation.uncertainty import Interval, bootstrap, bootstrap_difference, bootstrap_sum
 from matlib.evaluation.visible_parts import PartDescriptors, evaluate_parts, part_distances
 
 __all__ = ["Interval", "PartDescriptors", "PerQuery", "RankingMetrics", "SingleShotMetrics", "bootstrap",
-           "bootstrap_difference", "by_camera_pair", "by_group", "describe_images", "evaluate", "evaluate_features",
-           "evaluate_model", "evaluate_parts", "evaluate_pyramids", "evaluate_single_shot", "extract_descriptors",
-           "extract_raw", "part_distances", "rank_model"]
+           "bootstrap_difference", "bootstrap_sum", "by_camera_pair", "by_group", "describe_images", "evaluate",
+           "evaluate_features", "evaluate_model", "evaluate_parts", "evaluate_pyramids", "evaluate_single_shot",
+           "extract_descriptors", "extract_raw", "part_distances", "rank_model"]

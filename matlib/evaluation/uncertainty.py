@@ -8,6 +8,7 @@ wider, more honest intervals. The gallery, the model and its training stay as th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,31 @@ def bootstrap_difference(one: RankingMetrics | PerQuery, other: RankingMetrics |
     What is hard about a query is hard for both and drops out, so a difference can be sure where the two intervals
     overlap. Raises MatlibError, beside the above, where the two do not count the same queries.
     """
-    a, b = _results(one), _results(other)
-    if not np.array_equal(a.queries, b.queries):
-        raise MatlibError(f"the two rankings count different queries ({len(a.queries)} and {len(b.queries)} of them): "
-                          "only the same queries can be compared in pairs")
-    scores = {name: values - subtracted for (name, values), subtracted in zip(_scores(a).items(), _scores(b).values())}
-    return _intervals(scores, a.queries, clusters, resamples, level, seed)
+    return bootstrap_sum([(1.0, [one]), (-1.0, [other])], clusters=clusters, resamples=resamples, level=level, seed=seed)
+
+
+def bootstrap_sum(terms: Sequence[tuple[float, Sequence[RankingMetrics | PerQuery]]], *, clusters: Array | None = None,
+                  resamples: int = 2000, level: float = 0.95, seed: int = 0) -> dict[str, Interval]:
+    """The same for a weighted sum: each term is a weight and rankings of the same queries, as of trainings with several
+    seeds, which count by the mean of their metrics. Raises as ``bootstrap_difference``."""
+    sides = [(weight, [_results(metrics) for metrics in rankings]) for weight, rankings in terms]
+    queries, *others = (results.queries for _, side in sides for results in side)
+    for found in others:
+        if not np.array_equal(found, queries):
+            raise MatlibError(f"the rankings count different queries ({len(queries)} and {len(found)} of them): "
+                              "only the same queries can be compared in pairs")
+    means = [(weight, _mean_scores(side)) for weight, side in sides]
+    scores = {name: sum(weight * mean[name] for weight, mean in means) for name in means[0][1]}
+    return _intervals(scores, queries, clusters, resamples, level, seed)
+
+
+def _mean_scores(rankings: Sequence[PerQuery]) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Added up one by one: thousands of rankings need the room of one."""
+    totals = _scores(rankings[0])
+    for results in rankings[1:]:
+        for name, values in _scores(results).items():
+            totals[name] += values
+    return {name: total / len(rankings) for name, total in totals.items()}
 
 
 def _results(metrics: RankingMetrics | PerQuery) -> PerQuery:
@@ -69,7 +89,8 @@ def _results(metrics: RankingMetrics | PerQuery) -> PerQuery:
 def _scores(results: PerQuery) -> dict[str, Float64[np.ndarray, " n"]]:
     """Each metric as a number a query, whose mean it is."""
     found = {f"rank{k}": (results.first_ranks <= k).astype(float) for k in RANKS}
-    return found | {"mAP": results.average_precisions, "mINP": results.inverse_negative_penalties}
+    return found | {"mAP": results.average_precisions.astype(float),
+                    "mINP": results.inverse_negative_penalties.astype(float)}
 
 
 def _intervals(scores: dict[str, np.ndarray], queries: Int64[np.ndarray, " n"], clusters: Array | None, resamples: int,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from html import escape
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from matlib.ablations import Row, run_title
 from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
-from matlib.evaluation import Interval, PerQuery, bootstrap_difference
+from matlib.evaluation import Interval, PerQuery, bootstrap_sum
 from matlib.report.links import cell, linked, listing
 from matlib.runs.records import find_records, listed
 
@@ -157,9 +156,7 @@ def paired_difference(
     ours, theirs = _by_query(runs), _by_query(others)
     if not _same_queries(ours, theirs):
         return None
-    pairs = list(product(ours, theirs))
-    found = bootstrap_difference(*(_join(side) for side in zip(*pairs)),
-                                 clusters=np.concatenate([run["identities"] for run, _ in pairs]))
+    found = _bootstrap((1.0, ours), (-1.0, theirs))
     if between is None:
         return {metric: _widened(found[metric], 0.0) for metric in METRICS}
     return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
@@ -173,15 +170,10 @@ def steps_difference(first: pd.DataFrame, middle: pd.DataFrame, last: pd.DataFra
     sides = [_by_query(runs) for runs in (first, middle, last)]
     if not _same_queries(*sides):
         return None
-    ends, middles = [], []
-    for before, between_them, after in product(*sides):
-        ends += [before, after]
-        middles += [between_them, between_them]
-    half = bootstrap_difference(_join(middles), _join(ends),
-                                clusters=np.concatenate([run["identities"] for run in middles]))
+    found = _bootstrap((-1.0, sides[0]), (2.0, sides[1]), (-1.0, sides[2]))
     weighted = ((first, 1), (middle, 4), (last, 1))
-    return {metric: _widened(Interval(*(2 * number for number in half[metric])),
-                             sum(weight * _training_variance(runs, metric, deviation) for runs, weight in weighted))
+    return {metric: _widened(found[metric], sum(weight * _training_variance(runs, metric, deviation)
+                                                for runs, weight in weighted))
             for metric, deviation in between.items()}
 
 
@@ -229,11 +221,12 @@ def _by_query(runs: pd.DataFrame) -> list[dict[str, np.ndarray]]:
             for results in runs["per_query"] if results]
 
 
-def _join(runs: Iterable[dict[str, np.ndarray]]) -> PerQuery:
-    """The queries of several runs as the queries of one."""
-    columns = [np.concatenate(column) for column in zip(*(
-        [run[key] for key in ("first_ranks", "average_precisions", "inverse_negative_penalties")] for run in runs))]
-    return PerQuery(np.arange(len(columns[0])), *columns)
+def _bootstrap(*terms: tuple[float, list[dict[str, np.ndarray]]]) -> dict[str, Interval]:
+    """Of a weighted sum of rows, each the mean over its runs; other identities are drawn, with all their queries."""
+    fields = ("first_ranks", "average_precisions", "inverse_negative_penalties")
+    rankings = [(weight, [PerQuery(np.arange(len(run["queries"])), *(run[field] for field in fields)) for run in runs])
+                for weight, runs in terms]
+    return bootstrap_sum(rankings, clusters=terms[0][1][0]["identities"])
 
 
 def trials(folder: Path | str, start: str) -> pd.DataFrame:

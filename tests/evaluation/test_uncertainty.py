@@ -1,10 +1,13 @@
 """Bootstrap intervals against closed forms, and how often they hold the truth."""
 
+import itertools
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from matlib.errors import MatlibError
-from matlib.evaluation import PerQuery, bootstrap, bootstrap_difference, evaluate
+from matlib.evaluation import PerQuery, bootstrap, bootstrap_difference, bootstrap_sum, evaluate
 
 
 def queries(generator, n, chance=0.6):
@@ -90,3 +93,26 @@ def test_unmatched_queries_count_as_in_the_ranking():
 def test_bad_input_is_refused_in_a_sentence(call, sentence):
     with pytest.raises(MatlibError, match=sentence):
         call(queries(np.random.default_rng(7), 9))
+
+
+def test_several_rankings_count_by_their_mean():
+    """Against all pairs of them, one by one, as one long ranking."""
+    generator, people = np.random.default_rng(8), np.random.default_rng(9).integers(0, 12, 60)
+    ours, theirs = ([queries(generator, 60, chance) for _ in range(count)] for chance, count in ((0.8, 3), (0.5, 2)))
+    pairs = list(itertools.product(ours, theirs))
+    one, other = (PerQuery(np.arange(360), *(np.concatenate(column) for column in zip(*(run[1:] for run in side))))
+                  for side in zip(*pairs))
+    found = bootstrap_sum([(1.0, ours), (-1.0, theirs)], clusters=people)
+    for name, slow in bootstrap_difference(one, other, clusters=np.tile(people, 6)).items():
+        assert found[name] == pytest.approx(slow, abs=1e-12)
+    doubled = bootstrap_sum([(3.0, ours), (-3.0, theirs)], clusters=people)["mAP"]
+    assert doubled == pytest.approx([3 * number for number in found["mAP"]])
+
+
+def test_many_rankings_need_the_room_of_one():
+    some = [queries(np.random.default_rng(10), 200)] * 2000
+    tracemalloc.start()
+    bootstrap_sum([(1.0, some), (-1.0, some)], resamples=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6  # a column of all 2000 takes 3.2 MB, one of all pairs 6.4 GB
