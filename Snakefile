@@ -362,12 +362,5 @@ rule html:
     log: "_build/html.log"
     params: code=CODE.digest_of("matlib.report.record_pages"),
     shell:
-        """
-        rm -rf _build/new _build/old && mkdir -p _build/new
-        cp -R {BOOK:q} _build/new/book && cp {input.pages:q} _build/new/book
-        jupyter-book build _build/new/book --path-output _build/new --config {input.config:q} -n -W --keep-going -q \
-            > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}
-        if [ -e _build/html ]; then mv _build/html _build/old; fi
-        mv _build/new/_build/html _build/html
-        rm -rf _build/new _build/old
-        """
+        "exec python {SOURCE:q}/workflow/book_html.py {BOOK:q} _build/html --pages {input.pages:q}"
+        " --config {input.config:q} --log {log:q}"

@@ -1,8 +1,20 @@
 """The one exception that a user is meant to see, and how command lines show it."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+_MENDS = {
+    errno.ENOSPC: "make room and run the same command again", errno.EDQUOT: "make room and run the same command again",
+    errno.EFBIG: "make room and run the same command again",
+    errno.EACCES: "choose a place that you may write to", errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to", errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a file is in the way of a folder, choose another place",
+    errno.EEXIST: "a file is in the way of a folder, choose another place",
+    errno.EISDIR: "a folder has that name, choose another one",
+}
 
 
 class MatlibError(Exception):
@@ -10,6 +22,13 @@ class MatlibError(Exception):
 
     Command lines print the sentence and exit with status 2; notebooks show it as the last line of the traceback.
     """
+
+
+def not_written(path: Path, error: OSError) -> MatlibError:
+    """What the disk refused, with the mend that fits."""
+    mend = _MENDS.get(error.errno, "run the same command again")
+    return MatlibError(f"{path} could not be written ({error.strerror or error}); nothing that was finished is lost: "
+                       f"{mend}")
 
 
 def command_line(main: Callable[[], None]) -> None:

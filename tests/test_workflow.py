@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from pipeline import REPOSITORY, snakemake
@@ -135,3 +136,33 @@ def test_on_a_cluster_a_run_asks_for_a_gpu_where_its_profile_wants_one(tmp_path,
     said = _make(tmp_path, "show", "ON=slurm", f"PROFILE={profile}")
     assert f"gpus={gpus}" in said and "--resources" not in said
     assert "gpus=1" in _make(tmp_path, "show", "ON=slurm", f"PROFILE={profile}", "GPUS=1")
+
+
+def _on_a_full_disk(script: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """A script of the workflow where no file may grow beyond 3 KB, which is what a full disk looks like to it."""
+    limit = "import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); "
+    run = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    return subprocess.run([sys.executable, "-c", limit + run, REPOSITORY / "workflow" / script, *arguments],
+                          capture_output=True, text=True, timeout=100)
+
+
+def test_a_notebook_on_a_full_disk_does_not_count_as_done(tmp_path):
+    notebook, output = tmp_path / "in.ipynb", tmp_path / "out" / "in.ipynb"
+    cells = [nbformat.v4.new_markdown_cell("word " * 1000), nbformat.v4.new_code_cell("pass")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebook)
+    full = _on_a_full_disk("execute.py", notebook, output)
+    assert full.returncode == 1 and not output.exists()
+    assert full.stderr.splitlines()[-1].startswith(f"error: {output} could not be written (File too large)")
+    assert "Traceback" not in full.stderr
+
+
+def test_a_book_on_a_full_disk_leaves_the_earlier_one(tmp_path):
+    book, site = tmp_path / "book", tmp_path / "build" / "html"
+    for folder in (book, site):
+        folder.mkdir(parents=True)
+        (folder / "page.md").write_text("word " * 1000)
+    arguments = ["--pages", book / "page.md", "--config", tmp_path / "none", "--log", tmp_path / "log"]
+    full = _on_a_full_disk("book_html.py", book, site, *arguments)
+    assert full.returncode == 1 and os.listdir(site.parent) == ["html"] and os.listdir(site) == ["page.md"]
+    assert full.stderr == (f"error: {site} could not be written (File too large); nothing that was finished is lost: "
+                           "make room and run the same command again\n")

@@ -24,6 +24,8 @@ from typing import Any
 import matlib
 from guard import alone, end_with_parent
 
+from matlib.errors import not_written
+
 # Progress bars without widgets are what is wanted: a widget needs a network to show itself on a page.
 NO_WIDGETS = "ignore:IProgress not found"
 
@@ -143,7 +145,11 @@ def main() -> None:
             if options.gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
                 choose_gpu(options.gpus)
             execute(options.notebook, options.output, known if options.parameters else {}, options.show)
-    except (ValueError, OSError) as error:
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {not_written(options.output, error)}")
+    except ValueError as error:
         sys.exit(f"error: {error}")
 
 

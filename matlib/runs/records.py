@@ -1,6 +1,5 @@
 """A run's record: what was run, on what, how long, and what came out. Written once, atomically, and never edited."""
 
-import errno
 import json
 import math
 import os
@@ -16,7 +15,7 @@ import torch
 
 import matlib
 from matlib.config import RunConfig
-from matlib.errors import MatlibError
+from matlib.errors import MatlibError, not_written
 
 RECORD = "record.json"
 
@@ -33,14 +32,6 @@ _TESTED = ("tested.name", "tested.fingerprint")  # needed where there is a ``tes
 _NOTHING = object()
 _SHARES = ("rank1", "rank3", "rank5", "rank10", "mAP", "mINP")
 _COUNTS = ("queries", "gallery")
-_MENDS = {
-    errno.ENOSPC: "make room and run the same command again", errno.EDQUOT: "make room and run the same command again",
-    errno.EACCES: "choose a place that you may write to", errno.EPERM: "choose a place that you may write to",
-    errno.EROFS: "choose a place that you may write to", errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOTDIR: "a file is in the way of a folder, choose another place",
-    errno.EEXIST: "a file is in the way of a folder, choose another place",
-    errno.EISDIR: "a folder has that name, choose another one",
-}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -59,9 +50,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        mend = _MENDS.get(error.errno, "run the same command again")
-        raise MatlibError(f"{path} could not be written ({error.strerror}); nothing that was finished is lost: "
-                          f"{mend}") from None
+        raise not_written(path, error) from None
 
 
 def write_record(folder: Path, record: dict[str, Any], name: str = RECORD) -> Path:
