@@ -21,9 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import matlib
 from guard import alone, end_with_parent
 
+import matlib
 from matlib.errors import not_written
 
 # Progress bars without widgets are what is wanted: a widget needs a network to show itself on a page.
