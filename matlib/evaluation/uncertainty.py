@@ -55,7 +55,8 @@ def bootstrap_difference(one: RankingMetrics | PerQuery, other: RankingMetrics |
     What is hard about a query is hard for both and drops out, so a difference can be sure where the two intervals
     overlap. Raises MatlibError, beside the above, where the two do not count the same queries.
     """
-    return bootstrap_sum([(1.0, [one]), (-1.0, [other])], clusters=clusters, resamples=resamples, level=level, seed=seed)
+    sides = [(1.0, [one]), (-1.0, [other])]
+    return bootstrap_sum(sides, clusters=clusters, resamples=resamples, level=level, seed=seed)
 
 
 def bootstrap_sum(terms: Sequence[tuple[float, Sequence[RankingMetrics | PerQuery]]], *, clusters: Array | None = None,

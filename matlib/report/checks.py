@@ -14,7 +14,7 @@ class Checks:
     def __init__(self) -> None:
         self.lines: list[dict[str, str]] = []
 
-    def add(self, claim: str, expected: float | str, found: float | str) -> None:
+    def add(self, claim: str, expected: float | int | str, found: float | int | str) -> None:
         """One line; words are shown as they are, numbers rounded."""
         self.lines.append({"claim": claim, "expected": _words(expected), "found": _words(found)})
 
@@ -26,11 +26,11 @@ class Checks:
                      "10⁻⁷ is the rounding of 32-bit numbers.")
 
 
-def _words(value: float | str) -> str:
+def _words(value: float | int | str) -> str:
     return value if isinstance(value, str) else rounded(value)
 
 
-def rounded(value: float) -> str:
+def rounded(value: float | int) -> str:
     """Three digits; what is smaller than a thousandth as its power of ten."""
     if value == 0 or abs(value) >= 1e-3:
         return f"{value:.3g}"

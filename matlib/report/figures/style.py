@@ -5,7 +5,7 @@ import seaborn as sns
 
 INK = "#737980"  # text and lines; captions.figure makes it the ink of the page, in both themes
 #: Told apart by the colour-blind (after Okabe and Ito's palette), and 3 : 1 or more on white and on the dark ground.
-PALETTE = ("#0173b2", "#d55e00", "#009e73", "#c26a9d", "#c97b00", "#2e9bd6", "#8a8a8a")
+PALETTE = ("#0173b2", "#d55e00", "#009e73", "#2e9bd6", "#c26a9d", "#c97b00", "#8a8a8a")
 SMALL = 9  # points, the size of the smallest text; with the width of a figure it makes 11 pixels on a page
 
 
