@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import errno
 import io
 import json
 import logging
-import os
-import stat
 import tempfile
 import warnings
 from importlib.util import find_spec
@@ -26,6 +23,7 @@ from torch import Tensor, nn
 from matlib.config import RunConfig
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from matlib.errors import MatlibError, command_line, program
+from matlib.folders import check_target
 from matlib.runs.checkpoints import load_model
 from matlib.runs.records import write_atomically
 
@@ -79,21 +77,6 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
         file = Path(folder) / "model.onnx"
         program.save(file, external_data=False)
         write_atomically(path, file.read_bytes())
-
-
-def check_target(path: Path) -> None:
-    """Raises MatlibError where no file can be written there: before the work, not after it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(path.stat().st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise MatlibError(
-            f"{str(path)[:200]} cannot be written ({error.strerror}); name a file in a folder that can be written to"
-        ) from None
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ from matlib.data.images import read_image, rgb_of
 from matlib.data.readers.folders import pictures_below
 from matlib.data.transforms import normalise_image, resize_image
 from matlib.errors import MatlibError, command_line, program
-from matlib.export import check_target, export_onnx
+from matlib.export import export_onnx
+from matlib.folders import check_target
 from matlib.runs.checkpoints import load_model
 from matlib.runs.records import write_atomically
 

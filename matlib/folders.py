@@ -1,7 +1,11 @@
-"""One process at a time in a folder."""
+"""What is written into: one process at a time in a folder, and a file's place tried before the work."""
 
+import errno
+import os
+import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,3 +32,18 @@ def alone(out: Path, work: str, lock: Path | None = None) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def check_target(path: Path) -> None:
+    """Raises MatlibError where no file can be written there: before the work, not after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MatlibError(
+            f"{str(path)[:200]} cannot be written ({error.strerror}); name a file in a folder that can be written to"
+        ) from None

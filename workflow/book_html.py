@@ -40,8 +40,8 @@ def _copy(book: Path, pages: list[Path], target: Path) -> None:
 
 
 def _jupyter_book(book: Path, out: Path, config: Path, log: Path) -> None:
-    strict = ["-n", "-W", "--keep-going", "-q"]
-    command = ["jupyter-book", "build", book, "--path-output", out, "--config", config, *strict]
+    command = ["jupyter-book", "build", book, "--path-output", out, "--config", config,
+               "-n", "-W", "--keep-going", "-q"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode and os.strerror(errno.ENOSPC) in done.stdout:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

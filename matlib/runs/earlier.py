@@ -7,6 +7,7 @@ from matlib.data import load_dataset
 from matlib.data.fingerprints import known_as
 from matlib.errors import MatlibError
 from matlib.folders import alone
+from matlib.references import settled
 from matlib.runs import checkpoints, records
 
 RESUME = "resume.pt"
@@ -58,7 +59,7 @@ def _unlike(config: RunConfig, images: frozenset[str], file: Path) -> str:
         earlier, seen = record["config"], record.get("data", {}).get("fingerprint")
     else:
         state = checkpoints.read(file)
-        earlier, seen = state["config"], state.get("fingerprint")
+        earlier, seen = state["config"], settled(state.get("fingerprint") or "")
     changed = differences(config, RunConfig.from_dict(earlier))
     if changed:
         return f"another configuration ({', '.join(changed)} differ)"

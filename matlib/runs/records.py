@@ -16,6 +16,7 @@ import torch
 import matlib
 from matlib.config import RunConfig
 from matlib.errors import MatlibError, not_written
+from matlib.references import settled
 
 RECORD = "record.json"
 
@@ -60,7 +61,10 @@ def write_record(folder: Path, record: dict[str, Any], name: str = RECORD) -> Pa
 
 
 def read_record(path: Path | str) -> dict[str, Any]:
-    """A record, from its file or its run's folder. Raises MatlibError where there is none, or it is damaged."""
+    """A record, from its file or its run's folder; its data are called as ``references.settled`` says.
+
+    Raises MatlibError where there is none, or it is damaged.
+    """
     path = Path(path)
     try:
         path = path / RECORD if path.is_dir() else path
@@ -69,6 +73,8 @@ def read_record(path: Path | str) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         _check(record)
         RunConfig.from_dict(record["config"])
+        for data in (record["data"], record.get("tested", {})):
+            data |= {"fingerprint": settled(data["fingerprint"])} if data else {}
         return record
     except FileNotFoundError:
         raise MatlibError(f"there is no record at {path}; the run that writes it has not finished") from None

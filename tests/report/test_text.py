@@ -161,3 +161,18 @@ def test_a_record_without_its_data_is_told_whoever_reads_it(tmp_path, field, los
     path = write_record(tmp_path, content)
     with pytest.raises(MatlibError, match=f"{path} is not a run's record; .*{field}"):
         tables.load_scores([tmp_path])
+
+
+@pytest.mark.parametrize("again", [
+    {}, {"formatter": {"other": "{:.0f}"}}, {"precision": 1, "na_rep": ""}, {"escape": None},
+    {"formatter": "{}"}, {"formatter": "{}", "subset": ["name"]}])
+def test_a_table_that_is_formatted_again_still_shows_a_name_as_it_was_written(again):
+    hostile = "<script>alert(1)</script>"
+    shown = tables.show(pd.DataFrame({"name": [hostile], "other": [1.5]})).format(**again)
+    table = BeautifulSoup(shown.to_html(), "html.parser")
+    assert not table.find_all("script") and table.find("td").get_text() == hostile
+
+
+def test_a_formatter_of_ones_own_may_write_html():
+    shown = tables.show(pd.DataFrame({"name": ["a"]})).format({"name": {"a": "<i>b</i>"}.get})
+    assert BeautifulSoup(shown.to_html(), "html.parser").td.i.get_text() == "b"

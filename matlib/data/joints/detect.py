@@ -28,6 +28,7 @@ from matlib.data.joints.joint_cache import Detections, cache_path, read_cache
 from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.errors import MatlibError, command_line, program
+from matlib.folders import check_target
 from matlib.state_dicts import read_state_dict
 
 logger = logging.getLogger(__name__)
@@ -70,19 +71,24 @@ def load_detector(weights: Path | None = None) -> nn.Module:
 
 
 @torch.no_grad()
-def detect(dataset: ReIDDataset, detector: nn.Module, device: torch.device | str = "cpu", batch: int = 8) -> Detections:
-    """What the detector finds in all images of a set; written beside the set as it goes.
+def detect(dataset: ReIDDataset, detector: nn.Module, device: torch.device | str = "cpu", batch: int = 8,
+           out: Path | None = None) -> Detections:
+    """What the detector finds in all images of a set; written as it goes.
 
     Args:
         detector: takes a list of images (3, h, w) in [0, 1] and gives for each a dict with ``boxes``, ``scores``,
             ``keypoints`` and ``keypoints_scores``, as torchvision's detection models do.
         batch: images at a time.
+        out: the file to write; None is the one beside the set, which ``data.joints=cache`` reads.
 
-    Raises MatlibError where there is a file of another detector's results, or a damaged one, and for a damaged image.
+    Raises MatlibError where the file cannot be written, where there is one of another detector's results, or a damaged
+    one, and for a damaged image.
     """
-    found = read_cache(dataset) if cache_path(dataset).exists() else Detections(dataset, DETECTOR, THRESHOLD)
+    path = out or cache_path(dataset)
+    check_target(path)
+    found = read_cache(dataset, out) if path.exists() else Detections(dataset, DETECTOR, THRESHOLD, place=out)
     if found.detector != DETECTOR:
-        raise MatlibError(f"{cache_path(dataset)} is from another detector ({found.detector}): move it away first")
+        raise MatlibError(f"{path} is from another detector ({found.detector}): move it away first")
     samples = {image_name(s.path, dataset.root): s for s in (*dataset.train, *dataset.query, *dataset.gallery)}
     left = [name for name in sorted(samples) if name not in found.images]
     detector = detector.to(device)
@@ -131,11 +137,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, help="file of the detector's weights; default torchvision's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default cuda")
     parser.add_argument("--batch", type=int, default=8, help="images at a time; default 8")
+    parser.add_argument("--out", type=Path, help="the file to write; default the one beside the set, "
+                        "which data.joints=cache reads")
     arguments = parser.parse_args(argv)
     dataset = load_dataset(arguments.dataset, arguments.root, **parse_options(arguments.set))
-    found = detect(dataset, load_detector(arguments.weights), arguments.device, max(1, arguments.batch))
+    check_target(arguments.out or cache_path(dataset))  # before weights are downloaded
+    found = detect(dataset, load_detector(arguments.weights), arguments.device, max(1, arguments.batch), arguments.out)
     people = sum(joints is not None for joints in found.images.values())
-    logger.info("%s: people in %d of %d images; %s", dataset.name, people, len(found.images), cache_path(dataset))
+    logger.info("%s: people in %d of %d images; %s", dataset.name, people, len(found.images), found.path)
 
 
 if __name__ == "__main__":

@@ -40,12 +40,17 @@ class Detections:
     detector: str
     threshold: float
     images: dict[str, list[list[float | int]] | None] = field(default_factory=dict)
+    place: Path | None = None  # of the file, where it does not lie beside the set
+
+    @property
+    def path(self) -> Path:
+        return self.place or cache_path(self.dataset)
 
     def joints(self, sample: Sample) -> Float[Tensor, "17 3"]:
         """An image's joints as of ``Truth.keypoints``, 2 where detected, else 0. MatlibError for an unknown image."""
         name = image_name(sample.path, self.dataset.root)
         if name not in self.images:
-            raise MatlibError(f"{cache_path(self.dataset)} says nothing about {name}: run "
+            raise MatlibError(f"{self.path} says nothing about {name}: run "
                               f"`{detection_command(self.dataset)}`, which goes on where it stopped")
         found = self.images[name]
         if found is None:
@@ -63,7 +68,7 @@ class Detections:
     def write(self) -> None:
         """All at once or not at all. Raises MatlibError where the disk does not take it."""
         content = {"detector": self.detector, "threshold": self.threshold, "images": self.images}
-        write_atomically(cache_path(self.dataset), json.dumps(content).encode())
+        write_atomically(self.path, json.dumps(content).encode())
 
 
 def cache_path(dataset: ReIDDataset) -> Path:
@@ -77,12 +82,16 @@ def detection_command(dataset: ReIDDataset) -> str:
     return f"python -m matlib.data.joints.detect --dataset {kind} --root {root}"
 
 
-def read_cache(dataset: ReIDDataset) -> Detections:
-    """Raises MatlibError, with the command that makes it, where the file is missing, and where it is damaged."""
-    path = cache_path(dataset)
+def read_cache(dataset: ReIDDataset, place: Path | None = None) -> Detections:
+    """The file beside the set, or another one for it.
+
+    Raises MatlibError, with the command that makes it, where the file is missing, and where it is damaged.
+    """
+    path = place or cache_path(dataset)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        detections = Detections(dataset, str(content["detector"]), float(content["threshold"]), dict(content["images"]))
+        detections = Detections(dataset, str(content["detector"]), float(content["threshold"]), dict(content["images"]),
+                                place)
         detections.images = {_name(name, dataset): joints for name, joints in detections.images.items()}
         for name, joints in detections.images.items():
             if joints is not None and not _whole(joints):

@@ -14,11 +14,11 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from matlib.data.fingerprints import REFERENCES
 from matlib.data.formats import IMAGE_SUFFIXES
 from matlib.data.readers.folders import MissingDatasetError
 from matlib.data.readers.options import one_of
 from matlib.data.samples import ReIDDataset, everyone_asks
+from matlib.references import REFERENCES
 
 TRAINED_ON = "annyville-holistic"
 ASKING = ("queries", "everyone")

@@ -73,6 +73,24 @@ def test_another_detectors_file_is_kept(dataset):
     assert cache_path(dataset).read_bytes() == before
 
 
+def test_the_file_may_be_named(dataset, tmp_path):
+    out = tmp_path / "elsewhere" / "mine.json"
+    found = detect.detect(dataset, Stub(), out=out)
+    assert not cache_path(dataset).exists() and read_cache(dataset, out) == found
+    again = Stub()
+    assert detect.detect(dataset, again, out=out) == found and not again.seen
+    out.rename(cache_path(dataset))
+    assert read_cache(dataset).images == found.images
+
+
+@pytest.mark.parametrize("inside", [".", "a file/joints.json"])
+def test_a_file_that_cannot_be_written_is_told_before_the_weights_are_read(dataset, tmp_path, monkeypatch, capsys,
+                                                                           inside):
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(detect, "load_detector", lambda weights: pytest.fail("read"))
+    assert "cannot be written" in run(tmp_path, monkeypatch, capsys, "--out", str(tmp_path / inside))
+
+
 def run(tmp_path, monkeypatch, capsys, *more) -> str:
     monkeypatch.setattr(sys, "argv", ["detect", "--dataset", "annyville-occluded", "--root", str(tmp_path), *more])
     with pytest.raises(SystemExit):
