@@ -15,7 +15,7 @@ from torch.nn import Identity
 from matlib.ablations import row_config
 from matlib.config import RunConfig
 from matlib.errors import MatlibError
-from matlib.report import chapters, figures, options, tables
+from matlib.report import captions, chapters, figures, options, tables
 from matlib.report.figures.parts import _as_script
 from matlib.report.step import read_step
 from matlib.report.text import code, plain, run_words
