@@ -7,7 +7,7 @@ from matlib.report.checks import Checks, rounded
 
 
 @pytest.mark.parametrize(("value", "words"), [
-    (0, "0"), (0.0, "0"), (1 / 3, "0.333"), (-2.5, "-2.5"), (80, "80"), (2.4e-7, "2 · 10⁻⁷"), (-3e-12, "-3 · 10⁻¹²")])
+    (0.0, "0"), (1 / 3, "0.333"), (-2.5, "-2.5"), (80.0, "80"), (2.4e-7, "2 · 10⁻⁷"), (-3e-12, "-3 · 10⁻¹²")])
 def test_numbers_are_rounded_to_what_they_mean(value, words):
     assert rounded(value) == words
 
