@@ -116,6 +116,14 @@ def test_the_status_page_has_every_notebook_as_passed(contents) -> None:
     assert all("passed" in line and "torch" in line for line in lines.values())
 
 
+def test_the_reference_has_signatures_with_shapes_and_the_prose_leads_to_it(contents) -> None:
+    pages = {path.name: page for path, page in contents.items()}
+    warp = pages["api.html"].find(id="matlib.geometry.warp")
+    assert re.search(r"Float\[Tensor,\s*'b [^']*h w[^']*'\]", warp.get_text())
+    links = {a["href"] for page in pages.values() for a in page.select("article a[href^='api.html#']") if a.code}
+    assert links and all(pages["api.html"].find(id=link.partition("#")[2]) for link in links)
+
+
 def test_book_shows_no_error_warning_or_path_of_this_machine(pages: dict[Path, BeautifulSoup]) -> None:
     for path, page in pages.items():
         for unwanted in ("Traceback (most recent call last)", "Warning:", str(REPOSITORY), sys.prefix):

@@ -71,6 +71,7 @@ def drop_unused_assets(app: Sphinx, pagename: str, templatename: str, context: d
     """Of the files and scripts that extensions add to every page, keeps each once, and those that the page uses."""
     if pagename == "search":
         app.add_js_file(None, body=NO_EXCERPTS)
+    context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
     for kind in ("css_files", "script_files"):
         kept = {}
         for asset in context[kind]:

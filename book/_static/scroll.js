@@ -2,7 +2,6 @@
 const mark = () => document.querySelectorAll(".bd-content :is(div.math, .text_html, .pst-scrollable-table-container, pre)")
   .forEach(box => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
   });
 addEventListener("load", () => {
   mark();

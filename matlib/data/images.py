@@ -110,16 +110,15 @@ class ImageDataset(Dataset):
     batch: not on the worker or process that makes it. So runs repeat, and the copies of an image in a batch
     differ.
 
-    Parameters
-    ----------
-    samples: what to read.
-    size: (height, width) of the images given.
-    augmentation: None for testing.
-    truth: names from the list above, where the images are rendered.
-    seed: of the augmentation.
-    joints: gives the joints of a sample that come from outside (``matlib.data.joints``).
-    cache: read and resize all images now and keep them in memory (3 * height * width bytes each; 4 with
-        masks).
+    Args:
+        samples: what to read.
+        size: (height, width) of the images given.
+        augmentation: None for testing.
+        truth: names from the list above, where the images are rendered.
+        seed: of the augmentation.
+        joints: gives the joints of a sample that come from outside (``matlib.data.joints``).
+        cache: read and resize all images now and keep them in memory (3 * height * width bytes each; 4 with
+            masks).
 
     Raises MatlibError for an unknown name in ``truth``, for truth of photographs, which have none, and,
     naming the file, for a damaged image or mask: with ``cache`` at once, otherwise when it is asked for.

@@ -108,14 +108,13 @@ def evaluate(distances: Array, query_ids: Array, gallery_ids: Array, query_camer
 
     The matrix is neither copied nor sorted: beside it, memory for some rows is needed.
 
-    Parameters
-    ----------
-    distances: (queries, gallery), smaller is more alike; a NumPy array or a tensor on any device, of real numbers.
-    query_ids, gallery_ids, query_cameras, gallery_cameras: integers of any type.
-    max_rank: how far the CMC curve goes.
-    average_precision: ``"plain"`` or ``"trapezoid"``, see the module's description.
-    unmatched: what a query without a match counts: ``"skip"``, nothing, as in most evaluators; or ``"zero"``, 0 in
-        every mean.
+    Args:
+        distances: (queries, gallery), smaller is more alike; a NumPy array or a tensor on any device, of real numbers.
+        query_ids, gallery_ids, query_cameras, gallery_cameras: integers of any type.
+        max_rank: how far the CMC curve goes.
+        average_precision: ``"plain"`` or ``"trapezoid"``, see the module's description.
+        unmatched: what a query without a match counts: ``"skip"``, nothing, as in most evaluators; or ``"zero"``, 0 in
+            every mean.
 
     Raises MatlibError for shapes that do not fit, an empty side, NaN among the distances, labels that are not integers,
     an unknown option, and queries none of which has a match.

@@ -1,0 +1,48 @@
+"""The library's reference: docstrings as autodoc reads them, and links from the prose. A Sphinx extension.
+
+Inline code that names one function, class or module of the reference leads to it, as `geometry.warp` does.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.domains.python import PythonDomain
+
+PAGE = "api"
+NAME = re.compile(r"[A-Za-z][\w.]*[._]\w+(?:\(\))?")  # a bare word may be anything
+BAR = re.compile(r"``.*?``|\|", re.DOTALL)
+
+
+def plain_bars(app: Sphinx, what: str, name: str, thing: object, options: dict, lines: list[str]) -> None:
+    """Bars in docstrings are absolute values and norms, not substitutions; code keeps its own."""
+    lines[:] = BAR.sub(lambda found: r"\|" if found[0] == "|" else found[0], "\n".join(lines)).split("\n")
+
+
+def link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    domain = app.env.get_domain("py")
+    for literal in list(doctree.findall(nodes.literal)):
+        found = find(domain, literal.astext())
+        if docname != PAGE and found and not isinstance(literal.parent, nodes.reference):
+            address = app.builder.get_relative_uri(docname, PAGE) + f"#{found}"
+            reference = nodes.reference("", "", internal=True, refuri=address)
+            literal.replace_self(reference)
+            reference += literal
+
+
+def find(domain: PythonDomain, text: str) -> str | None:
+    """The anchor of the one thing that a text names: by its last word, and whatever stands before that."""
+    if not NAME.fullmatch(text):
+        return None
+    words = text.removesuffix("()").split(".")
+    found = {entry.node_id for name, entry in domain.objects.items()
+             if entry.docname == PAGE and (full := name.split("."))[-1] == words[-1] and set(words) <= set(full)}
+    return found.pop() if len(found) == 1 else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    for extension in ("sphinx.ext.autodoc", "sphinx.ext.napoleon"):
+        app.setup_extension(extension)
+    app.connect("autodoc-process-docstring", plain_bars, priority=900)
+    app.connect("doctree-resolved", link_names)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
