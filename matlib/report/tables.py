@@ -279,11 +279,6 @@ def table(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-<<<<<<< HEAD
-def show(frame: pd.DataFrame) -> Styler:
-    """The table as the book prints it, for ``captions.table``; ``links.Linked`` cells lead to their records."""
-    style = frame.rename(index=_escaped, columns=_escaped).style
-=======
 class Table(Styler):
     """A table on a page. Texts in it stay texts however its cells are formatted; a formatter's own HTML acts."""
 
@@ -293,10 +288,9 @@ class Table(Styler):
         return super().format(formatter, subset, **options)
 
 
-def show(frame: pd.DataFrame, caption: str = "") -> Table:
-    """The table as the book prints it; ``links.Linked`` cells lead to their records."""
-    style = Table(frame.rename(index=_escaped, columns=_escaped)).set_caption(escape(caption, quote=False))
->>>>>>> cefcbbe (joints.detect --out, tried before the weights; tables escape however formatted; old records of another processor stand in the same table)
+def show(frame: pd.DataFrame) -> Table:
+    """The table as the book prints it, for ``captions.table``; ``links.Linked`` cells lead to their records."""
+    style = Table(frame.rename(index=_escaped, columns=_escaped))
     return style.format(cell).set_table_attributes('class="dataframe"')
 
 

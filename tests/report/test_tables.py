@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 
 from matlib.ablations import TABLE_1, row_config
 from matlib.errors import MatlibError
-<<<<<<< HEAD
-from matlib.report import captions, tables
-=======
 from matlib.references import ELSEWHERE, REFERENCES
-from matlib.report import tables
->>>>>>> cefcbbe (joints.detect --out, tried before the weights; tables escape however formatted; old records of another processor stand in the same table)
+from matlib.report import captions, tables
 from matlib.runs import records
 
 
