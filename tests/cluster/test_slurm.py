@@ -62,7 +62,7 @@ class Build:
 
     def __init__(self, slurm: Slurm, folder: Path, runs: tuple[Path, ...] = (BASELINE,), gpus: int = 0,
                  **environment: str) -> None:
-        self.folder, self.log = folder, folder / "build.log"
+        self.folder, self.log, self.frozen = folder, folder / "build.log", []
         command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder,
                    "--workflow-profile", REPOSITORY / "workflow/profiles/slurm/config.yaml", "--jobs", "2",
                    "--retries", "0", "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "2",
@@ -78,7 +78,9 @@ class Build:
 
     def ends(self, seconds: float = 900) -> int:
         try:
-            return self.process.wait(timeout=seconds)
+            status = self.process.wait(timeout=seconds)
+            self.thaw()
+            return status
         except subprocess.TimeoutExpired:
             self.process.kill()
             pytest.fail(f"the build did not end:\n{self.said()}", pytrace=False)
@@ -98,7 +100,15 @@ class Build:
             with suppress(psutil.Error):
                 if "matlib.training" in process.cmdline() and Path(process.cwd()) == self.folder:
                     process.suspend()
+                    self.frozen.append(process)
         assert not (self.folder / run / records.RECORD).exists(), "the training was faster than the test"
+
+    def thaw(self) -> None:
+        """Lets SLURM's signal reach what it ended: a SLURM without control groups loses a frozen process."""
+        for process in self.frozen:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        psutil.wait_procs(self.frozen, timeout=60)
 
 
 def results(folder: Path, run: Path) -> tuple:
@@ -156,6 +166,8 @@ def test_a_job_whose_node_is_lost_ends_well_on_another(slurm, local, folder, end
         slurm.lose(node)
     else:
         order(slurm, "scontrol", "requeue", number)
+        assert slurm.wait(lambda: queue(slurm) == [[number]], 60)  # it has no node any more
+        build.thaw()
     try:
         assert build.ends() == 0
     finally:
