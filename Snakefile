@@ -174,8 +174,9 @@ def hold_build_lock():
 
 def tell_plan():
     """What is to be done, and about how long it takes here."""
-    todo = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
-    slots, minutes = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1, MINUTES[PROFILE]
+    todo = Counter(job.rule.name for job in workflow.dag.needrun_jobs(exclude_finished=False))
+    jobs = workflow.resource_settings  # a dry run has them as nodes, and one core
+    slots, minutes = max(jobs.cores or 1, jobs.nodes or 1), MINUTES[PROFILE]
     steps = [("data", "data set to render", minutes["data"] / min(16, slots)),
              ("run", "runs to train", minutes["run"] / max(1, min(slots, todo["run"]))),
              ("test", "tests on other sets", 0.3 / max(1, min(slots, todo["test"]))),
@@ -187,7 +188,10 @@ def tell_plan():
 
 
 class Brief(logging.Filter):
-    """Keeps the plan, each job's start, and what is done; a failure becomes one line: the job has said why."""
+    """Keeps the plan, each job's start, and what is done; a failure becomes one line: the job has said why.
+
+    A dry run, in which Snakemake calls no hook, ends with the estimate that a build starts with.
+    """
 
     DROPPED = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Provided", "Rules claiming",
                "RuleException", "Cannot restore", "Shutting down", "Removing output",
@@ -199,6 +203,8 @@ class Brief(logging.Filter):
             told = cluster.failure(record.rule_msg, record.log)
             print(f"Failed: rule {record.rule_name}, {record.output[0]}{told}", file=sys.stderr)
             return False
+        if str(record.msg).startswith("This was a dry-run"):
+            tell_plan()
         return not str(record.msg).startswith(self.DROPPED)
 
 

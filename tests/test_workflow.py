@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,19 @@ def test_seeds_that_are_no_numbers_are_one_sentence(tmp_path, seeds):
     wrong = snakemake("--dry-run", "--config", "profile=smoke", f"seeds={seeds}", folder=tmp_path)
     assert wrong.returncode != 0 and "Traceback" not in wrong.stderr
     assert "error: SEEDS are whole numbers from 0" in wrong.stderr
+
+
+def test_a_plan_says_how_long_it_would_take(tmp_path):
+    """As a build does at its start: more runs take longer, and two jobs at a time are counted."""
+    minutes = {}
+    for tables, seeds in (("1", "0"), ("1 2 3", "0 1")):
+        settings = ("profile=laptop", f"tables={tables}", f"seeds={seeds}")
+        told = snakemake("--dry-run", "--config", *settings, folder=tmp_path)
+        assert told.returncode == 0, told.stderr
+        (line,) = [line for line in told.stderr.splitlines() if line.startswith("To do: ")]
+        runs, minutes[tables] = (int(re.search(pattern, line)[1]) for pattern in (r"(\d+) runs to train", r"(\d+) min"))
+        assert told.stdout.count("train ") == runs and line.endswith("with 2 jobs at a time.")
+    assert minutes["1 2 3"] > 2 * minutes["1"] > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to another process than init")

@@ -15,10 +15,14 @@ from pathlib import Path
 PRINTERS = {"show_source", "method_notes"}
 
 
-@cache
 def _statements(path: Path) -> ast.Module:
+    return _parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parse(text: str) -> ast.Module:
     """A file without its docstrings and comments."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
             node.body = [each for each in node.body if not (isinstance(each, ast.Expr) and _is_string(each.value))]
@@ -26,8 +30,8 @@ def _statements(path: Path) -> ast.Module:
 
 
 @cache
-def _code(path: Path) -> str:
-    return _hash(ast.dump(_statements(path)).encode())
+def _code(tree: ast.Module) -> str:
+    return _hash(ast.dump(tree).encode())
 
 
 def _hash(content: bytes) -> str:
@@ -61,7 +65,7 @@ class Sources:
         return self._all_behind(self._named(tree, "")), set(self._printed(tree))
 
     def _digest(self, runs: Iterable[str], prints: Iterable[str] = ()) -> str:
-        lines = [f"{name} {_code(self.paths[name])}" for name in sorted(runs)]
+        lines = [f"{name} {_code(_statements(self.paths[name]))}" for name in sorted(runs)]
         lines += [f"{name} {_hash(self.paths[name].read_bytes())}" for name in sorted(prints)]
         return _hash("\n".join([*lines, *self.data]).encode())
 
