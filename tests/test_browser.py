@@ -19,7 +19,7 @@ AXE = Path(find_spec("axe_playwright_python").origin).with_name("axe.min.js")
 SEVERE = ("serious", "critical")
 #: Words a reader may look for, and a page on which each must be found.
 SEARCHED = {"Jacobian": "keypoints", "spline": "equivariance", "transformer": "features", "warp": "motion",
-            "Annyville": "data", "triplet": "objective", "occlusion": "difficulty", "Accelerate": "training",
+            "Annyville": "data", "triplet": "objective", "occlusion": "difficulty", "guards": "training",
             "seed": "table1", "PCB": "table3"}
 
 READY = "() => (window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve()).then(() => 0)"
