@@ -74,8 +74,8 @@ PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
 RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
-COMPARISONS = [*RECORDED, str(BOOK / "table3"), str(BOOK / "ceiling" / "laptop"),
-               *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]
+COMPARED_IN = [str(BOOK / folder) for folder in ("records", "table3", "ceiling/laptop")]
+OWN = [f"runs/{PROFILE}", *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]
 TESTED = [RUN.format(where=PROFILE, row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
 CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
@@ -89,11 +89,11 @@ PARAMETERS = {
     "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED, "ladder": [str(BOOK / "ladder")]}
                   | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
     "diagnostics": {"run": SHOWN},
-    "table1": {"records": [*RECORDED, str(BOOK / "ceiling" / "laptop")]},
-    "table2": {"records": RECORDED, "dataset": DATASET, "root": ROOT,
+    "table1": {"records": [str(BOOK / "records"), str(BOOK / "ceiling" / "laptop")], "own": OWN},
+    "table2": {"records": [str(BOOK / "records")], "own": OWN, "dataset": DATASET, "root": ROOT,
                "runs": [RUN.format(where=PROFILE, row=row.name, seed=SEEDS[0]) for row in TABLE_2]},
-    "table3": {"records": COMPARISONS},
-    "results": {"records": COMPARISONS},
+    "table3": {"records": COMPARED_IN, "own": OWN},
+    "results": {"records": [*COMPARED_IN, *OWN]},
     "your_method": {"profile": PROFILE, "dataset": DATASET, "root": ROOT, "out": f"_build/own/{PROFILE}",
                     "records": [str(BOOK / "records"), str(BOOK / "table3")], "methods": str(BOOK)}
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),

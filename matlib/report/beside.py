@@ -7,7 +7,10 @@ for the mean's own chance. A run of the same seed on the same kind of machine ha
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
+from matlib.report import captions
+from matlib.report.captions import Shown
 from matlib.report.tables import METRICS, own_tests, training_deviation
 
 _NORMAL = 1.96
@@ -37,6 +40,15 @@ def beside(reference: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
                     METRICS[metric]: _told(getattr(run, metric), others, metric, between[metric])
                     for metric in ("rank1", "mAP")} | {"n": len(others)}
     return pd.DataFrame.from_dict(lines, orient="index", columns=["R-1", "mAP", "n"])
+
+
+def shown(reference: pd.DataFrame, own: pd.DataFrame, label: str) -> Shown | Markdown:
+    """``beside`` as a page shows it, folded."""
+    found = beside(reference, own)
+    if not len(found):
+        return Markdown("*There is no run of your own beside these records yet.*")
+    return captions.table(found, label, "Your runs beside the n reference records of their rows, in percent. Inside: the run "
+                          "lies where 95 % of further trainings would.")
 
 
 def _told(value: float, others: pd.DataFrame, metric: str, deviation: float) -> str:

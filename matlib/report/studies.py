@@ -9,12 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 from scipy import stats
 
 from matlib.ablations import Row, row_config
 from matlib.evaluation import Interval
+from matlib.report import captions, figures
+from matlib.report.captions import Shown
 from matlib.report.links import linked
 from matlib.report.tables import METRICS, changes, in_pairs, mean_of, paired_difference, training_deviation
+from matlib.report.text import plain
+from matlib.report.verdicts import in_these_records
 
 EVERYONE = "every image asks"
 TESTS = {"annyville-occluded": "occluded queries", "annyville-occluded (asking=everyone)": EVERYONE}
@@ -107,6 +112,32 @@ def verdicts(found: pd.DataFrame) -> str:
     words["cannot be told from nothing"] = ~(words["brings"] | words["costs"])
     said = [f"{word}: " + "; ".join(_points(found[which])) for word, which in words.items() if which.any()]
     return ". ".join(said)
+
+
+def told(found: Mapping[str, pd.DataFrame], of: str = "") -> Markdown:
+    """``verdicts`` of ``differences`` where every image asks, as a page says them; ``of`` is what brings or costs."""
+    said = verdicts(found[EVERYONE])
+    sentence = f"where every image asks, {of}{plain(said)}." if said else "no step has both its rows yet."
+    return in_these_records(sentence)
+
+
+def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str, axis: str = "points of mAP") -> Shown:
+    """``differences`` as a figure of the book; see ``captions.figure``."""
+    everyone = found[EVERYONE]
+    said = "; ".join(f"{name} {in_pairs(*row[1:4])}" for name, row in zip(everyone.index, everyone.itertuples()))
+    return captions.figure(figures.forest(found, axis), label,
+                           f"{caption}, query by query, with 95 % intervals over other queries and other trainings.",
+                           f"Points with intervals around a line at 0. Where every image asks: {said or 'none yet'}.", of)
+
+
+def ladder(rows: Sequence[Row], frame: pd.DataFrame, label: str, caption: str, of: str) -> Shown:
+    """The mAP of rows in both tests, in their order, as a figure of the book."""
+    tests = by_test(frame)
+    means = {row.label: own["mAP"].mean() for row in rows
+             if len(own := tests[EVERYONE][tests[EVERYONE]["name"] == row.name])}
+    words = ", ".join(f"{mean:.0f} % for {name}" for name, mean in means.items()) or "not known"
+    return captions.figure(figures.rungs(tests, "mAP", {row.name: row.label for row in rows}, "mAP, %"), label,
+                           f"{caption} A point is a training.", f"Where every image asks, the mean mAP is {words}.", of)
 
 
 def _points(found: pd.DataFrame) -> list[str]:

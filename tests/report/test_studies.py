@@ -1,5 +1,7 @@
 """Steps between rows: each test apart, differences by query, chances of another training, and what is said of them."""
 
+import html
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,3 +100,21 @@ def test_pictures_have_a_line_for_each_row_and_none_for_what_is_missing(frame):
     assert [label.get_text() for label in forest.axes[0].get_yticklabels()] == ["b", "a"]
     value = forest.axes[0].lines[0].get_xdata()
     assert value == pytest.approx(list(found["occluded queries"]["value"]))
+
+
+def test_a_page_says_the_differences_in_words(frame):
+    found = studies.differences([Step("up <b>", "in_rows", "baseline")], frame)
+    told = html.unescape(studies.told(found, "it ").data)
+    assert told.startswith("**In these records:** where every image asks, it brings: up <b> (+")
+    assert "<b>" not in studies.told(found).data
+    shown = studies.forest(found, "fig-up", "What it brings", "Scale: none").html
+    assert 'id="fig-up"' in shown and "Where every image asks: up &lt;b&gt; +" in shown
+    nothing = studies.differences([Step("up", "six", "baseline")], frame)
+    assert "no step has both its rows yet" in studies.told(nothing).data
+    assert "none yet" in studies.forest(nothing, "fig-up", "What it brings", "").html
+
+
+def test_a_ladder_is_told_by_its_means(frame):
+    shown = studies.ladder([ROWS["baseline"], ROWS["true_parts"]], frame, "fig-rungs", "The steps.", "").html
+    mean = frame[(frame["name"] == "true_parts") & frame["tested_on"].str.contains("everyone")]["mAP"].mean()
+    assert f"{mean:.0f} % for {ROWS['true_parts'].label}" in shown and "A point is a training." in shown
