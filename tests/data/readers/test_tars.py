@@ -80,10 +80,10 @@ def test_malformed_headers_are_refused_at_once_and_leave_nothing(tmp_path, case,
     content += block(name=b"set/last") + bytes(1024)
     archive = tmp_path / f"a{suffix}"
     archive.write_bytes(content if suffix == ".tar" else gzip.compress(content))
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(MatlibError, match="a.t.* is (damaged or not a whole archive|refused)") as error:
         unpacked(archive)
-    assert time.monotonic() - started < 2 and "\n" not in str(error.value) and len(str(error.value)) < 600
+    assert time.process_time() - started < 2 and "\n" not in str(error.value) and len(str(error.value)) < 600
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
