@@ -45,9 +45,8 @@ def retrieval(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
     for row in rows:
         runs = {title: of[of["name"] == row.name] for title, of in tests.items()}
         if any(len(own) for own in runs.values()):
-            cells = {(title, METRICS[metric]): mean_of(own, metric)
-                     for title, own in runs.items() for metric in ("rank1", "mAP")}
-            lines[row.label] = cells | {("", "n"): max(len(own) for own in runs.values())}
+            lines[row.label] = {(title, name): cell for title, own in runs.items() for name, cell in (
+                ("R-1", mean_of(own, "rank1")), ("mAP", mean_of(own, "mAP")), ("n", len(own)))}
     result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
     return result
@@ -108,17 +107,15 @@ def _welch(ours: pd.Series, others: pd.Series) -> Interval | None:
 
 def verdicts(found: pd.DataFrame) -> str:
     """In words: which of the ``differences`` are beyond chance."""
-    words = {"brings": found["low"] > 0, "costs": found["high"] < 0}
-    words["cannot be told from nothing"] = ~(words["brings"] | words["costs"])
-    said = [f"{word}: " + "; ".join(_points(found[which])) for word, which in words.items() if which.any()]
-    return ". ".join(said)
+    above, below = found["low"] > 0, found["high"] < 0
+    words = {"Above 0 beyond chance": above, "Below 0 beyond chance": below, "Not told from 0": ~(above | below)}
+    return " ".join(f"{word}: {'; '.join(_points(found[which]))}." for word, which in words.items() if which.any())
 
 
-def told(found: Mapping[str, pd.DataFrame], of: str = "") -> Markdown:
-    """``verdicts`` of ``differences`` where every image asks, as a page says them; ``of`` is what brings or costs."""
+def told(found: Mapping[str, pd.DataFrame]) -> Markdown:
+    """``verdicts`` of ``differences`` where every image asks, as a page says them."""
     said = verdicts(found[EVERYONE])
-    sentence = f"where every image asks, {of}{plain(said)}." if said else "no step has both its rows yet."
-    return in_these_records(sentence)
+    return in_these_records(f"where every image asks. {plain(said)}" if said else "no step has both its rows yet.")
 
 
 def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str, axis: str = "points of mAP") -> Shown:

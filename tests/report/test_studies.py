@@ -36,7 +36,7 @@ def frame():
 
 def test_each_test_stands_apart(frame):
     found = studies.retrieval([ROWS[name] for name in ("baseline", "in_rows", "six")], frame)
-    assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label] and set(found[("", "n")]) == {3}
+    assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label] and set(found[(studies.EVERYONE, "n")]) == {3}
     hard, easy = (float(found.loc[ROWS["baseline"].label, (title, "mAP")].split("±")[0])
                   for title in studies.TESTS.values())
     assert hard < 35 < 50 < easy
@@ -49,14 +49,14 @@ def test_a_step_is_the_difference_of_its_rows(frame):
         assert list(runs.index) == ["up", "down"]
         assert runs.loc["up", "value"] == pytest.approx(10, abs=1)
         assert runs.loc["down", "high"] < 0 < runs.loc["up", "low"]
-    assert studies.verdicts(found[studies.EVERYONE]).startswith("brings: up (+")
-    assert "costs: down (-" in studies.verdicts(found[studies.EVERYONE])
+    assert studies.verdicts(found[studies.EVERYONE]).startswith("Above 0 beyond chance: up (+")
+    assert " Below 0 beyond chance: down (-" in studies.verdicts(found[studies.EVERYONE])
 
 
 def test_the_same_row_cannot_be_told_from_itself(frame):
     found = studies.differences([Step("nothing", "baseline", "baseline")], frame)[studies.EVERYONE]
     assert found.loc["nothing", "value"] == 0
-    assert studies.verdicts(found) == "cannot be told from nothing: nothing (+0.0)"
+    assert studies.verdicts(found) == "Not told from 0: nothing (+0.0)."
 
 
 def test_the_way_is_measured_between_its_ends(frame):
@@ -104,8 +104,8 @@ def test_pictures_have_a_line_for_each_row_and_none_for_what_is_missing(frame):
 
 def test_a_page_says_the_differences_in_words(frame):
     found = studies.differences([Step("up <b>", "in_rows", "baseline")], frame)
-    told = html.unescape(studies.told(found, "it ").data)
-    assert told.startswith("**In these records:** where every image asks, it brings: up <b> (+")
+    told = html.unescape(studies.told(found).data)
+    assert told.startswith("**In these records:** where every image asks. Above 0 beyond chance: up <b> (+")
     assert "<b>" not in studies.told(found).data
     shown = studies.forest(found, "fig-up", "What it brings", "Scale: none").html
     assert 'id="fig-up"' in shown and "Where every image asks: up &lt;b&gt; +" in shown
