@@ -122,9 +122,10 @@ def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str,
     """``differences`` as a figure of the book; see ``captions.figure``."""
     everyone = found[EVERYONE]
     said = "; ".join(f"{name} {in_pairs(*row[1:4])}" for name, row in zip(everyone.index, everyone.itertuples()))
+    said = said or "none yet"
     return captions.figure(figures.forest(found, axis), label,
                            f"{caption}, query by query, with 95 % intervals over other queries and other trainings.",
-                           f"Points with intervals around a line at 0. Where every image asks: {said or 'none yet'}.", of)
+                           f"Points with intervals around a line at 0. Where every image asks: {said}.", of)
 
 
 def ladder(rows: Sequence[Row], frame: pd.DataFrame, label: str, caption: str, of: str) -> Shown:
