@@ -70,9 +70,7 @@ CEILING = (
     _true("true_parts_all", "true parts, all compared", distance="all"),
     _true("true_parts_encoded", "true parts of encoded cells", encoded=True),
     _true("mean_encoded", "mean of encoded cells", person=False, cut="nothing", encoded=True),
-    _true("true_parts_coarse", "true parts, cells of 16 pixels", stride=16),
     _true("true_parts_fine", "true parts, cells of 4 pixels", stride=4),
-    _true("mean_coarse", "mean of cells of 16 pixels", person=False, cut="nothing", stride=16),
     _true("mean_fine", "mean of cells of 4 pixels", person=False, cut="nothing", stride=4),
 )
 

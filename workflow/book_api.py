@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
 
-PAGE = "api"
+PAGES = ("api", "api_data")
 NAME = re.compile(r"[A-Za-z][\w.]*[._]\w+(?:\(\))?")  # a bare word may be anything
 BAR = re.compile(r"``.*?``|\|", re.DOTALL)
 
@@ -23,20 +23,21 @@ def link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     domain = app.env.get_domain("py")
     for literal in list(doctree.findall(nodes.literal)):
         found = find(domain, literal.astext())
-        if docname != PAGE and found and not isinstance(literal.parent, nodes.reference):
-            address = app.builder.get_relative_uri(docname, PAGE) + f"#{found}"
+        if docname not in PAGES and found and not isinstance(literal.parent, nodes.reference):
+            page, anchor = found
+            address = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
             reference = nodes.reference("", "", internal=True, refuri=address)
             literal.replace_self(reference)
             reference += literal
 
 
-def find(domain: PythonDomain, text: str) -> str | None:
-    """The anchor of the one thing that a text names: by its last word, and whatever stands before that."""
+def find(domain: PythonDomain, text: str) -> tuple[str, str] | None:
+    """Page and anchor of the one thing that a text names: by its last word, and whatever stands before that."""
     if not NAME.fullmatch(text):
         return None
     words = text.removesuffix("()").split(".")
-    found = {entry.node_id for name, entry in domain.objects.items()
-             if entry.docname == PAGE and (full := name.split("."))[-1] == words[-1] and set(words) <= set(full)}
+    found = {(entry.docname, entry.node_id) for name, entry in domain.objects.items()
+             if entry.docname in PAGES and (full := name.split("."))[-1] == words[-1] and set(words) <= set(full)}
     return found.pop() if len(found) == 1 else None
 
 

@@ -71,6 +71,9 @@ def drop_unused_assets(app: Sphinx, pagename: str, templatename: str, context: d
     """Of the files and scripts that extensions add to every page, keeps each once, and those that the page uses."""
     if pagename == "search":
         app.add_js_file(None, body=NO_EXCERPTS)
+    for name in ("LICENSE", "CITATION.cff"):  # pages lie in folders, too
+        context["theme_extra_footer"] = context["theme_extra_footer"].replace(
+            f'href="{name}"', f'href="{context["pathto"](name, resource=True)}"')
     context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
     for kind in ("css_files", "script_files"):
         kept = {}
