@@ -36,7 +36,8 @@ def frame():
 
 def test_each_test_stands_apart(frame):
     found = studies.retrieval([ROWS[name] for name in ("baseline", "in_rows", "six")], frame)
-    assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label] and set(found[(studies.EVERYONE, "n")]) == {3}
+    assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label]
+    assert set(found[(studies.EVERYONE, "n")]) == {3}
     hard, easy = (float(found.loc[ROWS["baseline"].label, (title, "mAP")].split("±")[0])
                   for title in studies.TESTS.values())
     assert hard < 35 < 50 < easy
