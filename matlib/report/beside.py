@@ -47,9 +47,8 @@ def shown(reference: pd.DataFrame, own: pd.DataFrame, label: str) -> Shown | Mar
     found = beside(reference, own)
     if not len(found):
         return Markdown("*There is no run of your own beside these records yet.*")
-    return captions.table(
-        found, label, "Your runs beside the n reference records of their rows, in percent. Inside: the run lies where 95 % "
-        "of further trainings would.")
+    return captions.table(found, label, "Your runs beside the n reference records of their rows, in percent. Inside: "
+                          "the run lies where 95 % of further trainings would.")
 
 
 def _told(value: float, others: pd.DataFrame, metric: str, deviation: float) -> str:
