@@ -282,12 +282,9 @@ def _found_by_motion(scores: pd.DataFrame) -> str:
 
 
 def _true_parts(frame: pd.DataFrame) -> str:
-    found, beside = measure(TRUE_PARTS, frame), measure(TRUE_PARTS_OVER_MAT, frame)
-    if not found or not beside:
-        return ""
-    return ("What parts could give: the baseline's trunk, pooled over the true visible parts, is "
-            f"{_ours(found)} from the baseline and {_ours(beside)} from the full model ({found.scale}). No method can "
-            "have such parts from pictures.")
+    return _over_two(frame, TRUE_PARTS, TRUE_PARTS_OVER_MAT,
+                     "What parts could give: the baseline's trunk, pooled over the true visible parts, is {} from the "
+                     "baseline and {} from the full model ({}). No method can have such parts from pictures.")
 
 
 def _following(frame: pd.DataFrame) -> str:
@@ -303,12 +300,16 @@ def _following(frame: pd.DataFrame) -> str:
 
 
 def _beyond(frame: pd.DataFrame) -> str:
-    found, stripes = measure(BEYOND, frame), measure(BEYOND_STRIPES, frame)
-    if not found or not stripes:
-        return ""
-    return ("What can be had of it without labels: part maps in windows around rows, pooled from the trunk's map in "
-            f"cells of 4 pixels, are {_ours(found)} from the baseline, and {_ours(stripes)} from plain stripes of such "
-            f"cells ({found.scale}). The design is not the paper's.")
+    return _over_two(frame, BEYOND, BEYOND_STRIPES,
+                     "What can be had of it without labels: part maps in windows around rows, pooled from the trunk's "
+                     "map in cells of 4 pixels, are {} from the baseline, {} from plain stripes of such cells ({}). "
+                     "The design is not the paper's.")
+
+
+def _over_two(frame: pd.DataFrame, one: Claim, other: Claim, words: str) -> str:
+    """The words with both differences and their scale; empty where one was not measured."""
+    found, beside = measure(one, frame), measure(other, frame)
+    return words.format(_ours(found), _ours(beside), found.scale) if found and beside else ""
 
 
 def _paper(claim: Claim) -> str:
