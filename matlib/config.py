@@ -107,8 +107,9 @@ class LossConfig:
     label_smoothing: ShareBelowOne = 0.0
     triplet_distance: Literal["euclidean", "sqeuclidean"] = "euclidean"
     fc_on: Literal["features", "parts"] = "features"
+    fc_source: Literal["encoder", "backbone"] = "encoder"  # the features that are compared
     fc_norm: Literal["spatial", "channel"] = "spatial"
-    fc_pairs: Literal["reference", "all"] = "reference"
+    fc_pairs: Literal["reference", "all", "nearest", "best"] = "reference"
     fc_detach: Literal["features", "reference", "none"] = "features"
     fc_padding: Literal["zeros", "border"] = "zeros"  # what the warp reads outside of the map
     anchor: Literal["keypoint", "centroid"] = "keypoint"
@@ -326,6 +327,9 @@ def _check_values(config: RunConfig) -> None:
     if train.images_per_identity < 2 or train.identities_per_batch < 2:
         raise MatlibError("a batch needs at least 2 identities of at least 2 images each: "
                           "the triplet loss compares them")
+    if loss.fc_pairs == "best" and (loss.fc_on, loss.fc_norm) == ("features", "spatial"):
+        raise MatlibError("loss.fc_pairs=best compares cell by cell: set loss.fc_norm=channel or loss.fc_on=parts with "
+                          "it")
     if model.parts < 2 and (loss.separation or loss.diversity):
         raise MatlibError("loss.separation and loss.diversity compare parts; set both to 0, or model.parts to 2 or "
                           "more")

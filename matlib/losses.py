@@ -200,7 +200,7 @@ def feature_consistency_loss(
     Jacobians and the part maps that blend the flow always keep their gradients.
 
     Args:
-        features: the encoder's maps.
+        features: the encoder's maps, or others of the same images.
         keypoints: of all images.
         part_maps: of all images, on the features' grid, summing to 1 over the parts; 0 is the background.
         identities: every identity needs the same number n >= 2 of images, in any order.
@@ -209,7 +209,10 @@ def feature_consistency_loss(
             the sum over z of Equation 10) or over the channels of each cell ("channel"). No effect on
             "parts".
         pairs: "reference": A is the first image of each identity in the batch's order, as in Equation 12;
-            "all": every ordered pair, weighted to the same n - 1 pairs.
+            "all": every ordered pair; "nearest": each A with the B whose anchors, less their mean, are arranged
+            most alike, as those of two images from one side are; "best": each A with all B, of which in each cell
+            the one counts that agrees best: what stands before the person in B agrees with no A. Weighted to the
+            same n - 1 pairs. "best" needs distributions of a cell: "parts", or features over their channels.
         detach: which of the compared maps are constants: "features": both A's and B's features; "reference":
             A's only; "none". On "parts" no features are compared: "features" detaches nothing, "reference"
             A's maps as the target.
@@ -220,15 +223,17 @@ def feature_consistency_loss(
         motion: "flow", or "identity": no motion at all, the yardstick of `feature_consistency_gain`.
 
     Raises:
-        ValueError: an option is unknown, shapes do not fit, or the identities have not equally many images.
+        ValueError: an option is unknown or does not go with another, shapes do not fit, or the identities have
+            not equally many images.
     """
     _check_consistency_options(on, norm, pairs, detach, anchor, motion)
     _check_consistency_shapes(features, part_maps, identities)
+    if anchor == "centroid":
+        keypoints = Keypoints(centroids(part_maps), keypoints.jacobians)
     groups = _group_by_identity(identities)
-    reference, source = _ordered_pairs(groups, pairs)
+    others = groups.shape[1] - 1
+    reference, source = _nearest(groups, keypoints.positions) if pairs == "nearest" else _ordered_pairs(groups, pairs)
     if motion == "flow":
-        if anchor == "centroid":
-            keypoints = Keypoints(centroids(part_maps), keypoints.jacobians)
         flow = _pair_flow(keypoints, part_maps, reference, source, visibility, oriented)
     else:
         height, width = features.shape[-2:]
@@ -237,7 +242,9 @@ def feature_consistency_loss(
     target, moving = _compared_maps(features, part_maps, on, detach)
     warped = warp(moving[source], flow, padding)
     divergence = _divergence(target[reference], warped, "parts" if on == "parts" else norm)
-    return (groups.shape[1] - 1) * divergence.mean()
+    if pairs == "best":
+        divergence = divergence.unflatten(0, (-1, others)).amin(dim=1)
+    return others * divergence.mean(dim=1).mean()
 
 
 @torch.no_grad()
@@ -267,10 +274,13 @@ def feature_consistency_gain(
 def _check_consistency_options(on: str, norm: str, pairs: str, detach: str, anchor: str, motion: str) -> None:
     check_choice("on", on, ("features", "parts"))
     check_choice("norm", norm, ("spatial", "channel"))
-    check_choice("pairs", pairs, ("reference", "all"))
+    check_choice("pairs", pairs, ("reference", "all", "nearest", "best"))
     check_choice("detach", detach, ("features", "reference", "none"))
     check_choice("anchor", anchor, ("keypoint", "centroid"))
     check_choice("motion", motion, ("flow", "identity"))
+    if pairs == "best" and (on, norm) == ("features", "spatial"):
+        raise ValueError("pairs 'best' compares cell by cell, and norm 'spatial' makes one distribution of all cells; "
+                         "set norm to 'channel' or on to 'parts'")
 
 
 def _check_consistency_shapes(features: Tensor, part_maps: Tensor, identities: Tensor) -> None:
@@ -304,6 +314,15 @@ def _ordered_pairs(
     return groups[:, first].flatten(), groups[:, second].flatten()
 
 
+def _nearest(groups: Int[Tensor, "p n"], positions: Float[Tensor, "b k 2"]
+             ) -> tuple[Int[Tensor, "p*n"], Int[Tensor, "p*n"]]:
+    """Each image, and the other one of its identity whose keypoints are arranged most alike, wherever they stand."""
+    arranged = (positions - positions.mean(dim=1, keepdim=True)).detach()[groups].flatten(2)
+    distances = torch.cdist(arranged, arranged)
+    distances.diagonal(dim1=1, dim2=2).fill_(math.inf)
+    return groups.flatten(), groups.gather(1, distances.argmin(dim=2)).flatten()
+
+
 def _pair_flow(
     keypoints: Keypoints,
     part_maps: Float[Tensor, "b parts h w"],
@@ -334,11 +353,11 @@ def _compared_maps(
 
 def _divergence(
     target: Float[Tensor, "pairs c h w"], approximation: Float[Tensor, "pairs c h w"], axis: str
-) -> Float[Tensor, "pairs"]:
-    """D(target || approximation): summed over the distribution's axis, the mean over the other one."""
+) -> Float[Tensor, "pairs distributions"]:
+    """D(target || approximation), of each channel over the cells, or of each cell."""
     log_p, log_q = (_log_distributions(maps.flatten(2), axis) for maps in (target, approximation))
     summed = 2 if axis == "spatial" else 1
-    return (log_p.exp() * (log_p - log_q)).sum(dim=summed).mean(dim=1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=summed)
 
 
 def _log_distributions(maps: Float[Tensor, "pairs c cells"], axis: str) -> Float[Tensor, "pairs c cells"]:

@@ -51,7 +51,6 @@ from matlib.evaluation import evaluate_model
 from matlib.evaluation.labels import checked_labels, has_match, why_unmatched
 from matlib.folders import alone
 from matlib.models import MATOutput, Method, build_model, method_class
-from matlib.models.equation9 import consistency_options
 from matlib.models.heads import IdentityHead
 from matlib.objective import Objective
 from matlib.runs import checkpoints, records
@@ -162,7 +161,7 @@ class _Run:
         """Of the epoch's last batch, where it is an output that has what is diagnosed."""
         if not isinstance(output, MATOutput):
             return {}
-        return diagnose(output, identities.to(self.accelerator.device), consistency_options(self.config.loss))
+        return diagnose(output, identities.to(self.accelerator.device), self.config.loss)
 
     def _gradient_norms(self, total: float) -> dict[str, float]:
         """Of the epoch's last step, by module, as they were before clipping."""

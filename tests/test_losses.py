@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 
 import pytest
 import torch
@@ -257,6 +258,9 @@ def slow_consistency(features, keypoints, part_maps, identities, *, on="features
         ordered = list(itertools.permutations(group, 2))
         if pairs == "reference":
             ordered = [(group[0], b) for b in group[1:]]
+        if pairs == "nearest":
+            ordered = [min((pair for pair in ordered if pair[0] == a), key=lambda pair: _unlike(keypoints, *pair))
+                       for a in group]
         divergences = []
         for a, b in ordered:
             motions = local_motions(Keypoints(*(t[a:a + 1] for t in keypoints)),
@@ -276,13 +280,22 @@ def slow_consistency(features, keypoints, part_maps, identities, *, on="features
             lanes = zip(p.unbind(1 - axis), q.unbind(1 - axis), strict=True)
             single = [sum(x * math.log(x / y) for x, y in zip(u.tolist(), v.tolist(), strict=True))
                       for u, v in lanes]
-            divergences.append(sum(single) / len(single))
+            divergences.append(single if pairs == "best" else sum(single) / len(single))
+        if pairs == "best":
+            of = {a: [d for (first, _), d in zip(ordered, divergences, strict=True) if first == a] for a in group}
+            divergences = [statistics.mean(map(min, zip(*cells, strict=True))) for cells in of.values()]
         sums.append(sum(divergences) * (len(group) - 1) / len(divergences))
     return sum(sums) / len(sums)
 
 
+def _unlike(keypoints, a, b):
+    """How differently two images' keypoints are arranged about their mean."""
+    first, second = (points - points.mean(dim=0) for points in (keypoints.positions[a], keypoints.positions[b]))
+    return (first - second).norm().item()
+
+
 class TestFeatureConsistencyLoss:
-    @pytest.mark.parametrize("pairs", ["reference", "all"])
+    @pytest.mark.parametrize("pairs", ["reference", "all", "nearest"])
     @pytest.mark.parametrize(
         ("on", "norm"), [("features", "spatial"), ("features", "channel"), ("parts", "spatial")])
     @pytest.mark.parametrize("anchor", ["keypoint", "centroid"])
@@ -292,6 +305,39 @@ class TestFeatureConsistencyLoss:
         loss = feature_consistency_loss(**batch, **options)
         assert loss.item() == pytest.approx(slow_consistency(**batch, **options), rel=1e-9)
         assert loss > 0.01
+
+    @pytest.mark.parametrize(("on", "norm"), [("features", "channel"), ("parts", "spatial")])
+    def test_the_best_of_all_in_each_cell_equals_a_loop(self, on, norm, rng):
+        batch = consistency_batch(3, 4, 3, (5, 3), rng)
+        options = {"pairs": "best", "on": on, "norm": norm}
+        loss = feature_consistency_loss(**batch, **options)
+        assert loss.item() == pytest.approx(slow_consistency(**batch, **options), rel=1e-9)
+        assert 0.01 < loss < feature_consistency_loss(**batch, **options | {"pairs": "all"})
+
+    def test_what_stands_before_one_image_costs_nothing_where_another_agrees(self, rng):
+        """Three equal images, of which one is covered in a corner: the best pair has no divergence there."""
+        batch = consistency_batch(1, 3, 2, (6, 4), rng)
+        batch = select(batch, [0, 0, 0])
+        batch["features"] = batch["features"].clone()
+        batch["features"][2, :, :3, :2] = 5 * randn(6, 3, 2, rng=rng, dtype=torch.float64)
+        covered = feature_consistency_loss(**select(batch, [0, 1, 2]), norm="channel", pairs="all")
+        kept = feature_consistency_loss(**select(batch, [0, 1, 2]), norm="channel", pairs="best", motion="identity")
+        alone = feature_consistency_loss(**select(batch, [2, 0, 1]), norm="channel", motion="identity")
+        assert covered > kept > 0
+        assert kept.item() == pytest.approx(alone.item() / 3, rel=1e-6)  # only the covered image finds none that agrees
+
+    def test_the_nearest_is_the_one_that_is_arranged_alike_wherever_it_stands(self, rng):
+        batch = consistency_batch(1, 4, 3, (5, 3), rng)
+        keypoints = batch["keypoints"]
+        keypoints.positions[2] = keypoints.positions[0] + torch.tensor([0.3, -0.2])
+        keypoints.positions[3] = keypoints.positions[1] - 0.4
+        nearest = feature_consistency_loss(**batch, pairs="nearest")
+        two = [feature_consistency_loss(**select(batch, pair), pairs="all") for pair in ([0, 2], [1, 3])]
+        assert nearest.item() == pytest.approx(3 * sum(two).item() / 2, rel=1e-9)
+
+    def test_the_best_needs_distributions_of_cells(self, rng):
+        with pytest.raises(ValueError, match="cell by cell.*set norm to 'channel'"):
+            feature_consistency_loss(**consistency_batch(1, 2, 2, (4, 3), rng), pairs="best")
 
     @pytest.mark.parametrize(("images", "count", "size"), [(2, 10, (4, 6)), (3, 1, (7, 2)), (4, 3, (1, 1))])
     def test_equals_a_loop_for_other_sizes(self, images, count, size, rng):

@@ -1,7 +1,7 @@
 """The terms of Equation 9, of a MATOutput: identity losses, the guards that the paper lacks, and the motion losses."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from matlib import losses
@@ -68,9 +68,14 @@ def motion_terms(model: Method, output: MATOutput, step: Step) -> dict[str, Tens
     if step.config.consistency > 0:
         keypoints, seen, oriented = _keypoints(model, output, step)
         terms["consistency"] = losses.feature_consistency_loss(
-            output.features, keypoints, output.part_maps, step.identities, **consistency_options(step.config),
-            visibility=seen, oriented=oriented)
+            compared(output, step.config), keypoints, output.part_maps, step.identities,
+            **consistency_options(step.config), visibility=seen, oriented=oriented)
     return terms
+
+
+def compared(output: MATOutput, config: LossConfig) -> Float[Tensor, "b c h w"]:
+    """The features that Equation 10 compares: those of the encoder, or of the trunk, which tell people apart."""
+    return {"encoder": output.features, "backbone": output.trunk}[config.fc_source]
 
 
 def consistency_options(config: LossConfig) -> dict[str, str]:

@@ -65,6 +65,7 @@ class MAT(Reproduced):
         parts_after, part_logits = self.part_heads(part_features)
         return MATOutput(
             global_feature=global_feature, global_logits=global_logits, features=features,
+            trunk=self._within_reach(trunk),
             descriptor=describe(config, [global_feature, part_features], [global_after, parts_after]),
             part_features=part_features, part_logits=part_logits, part_maps=part_maps,
             visibility=part_visibility(part_maps, config.visibility), keypoints=keypoints, heatmaps=heatmaps,
@@ -96,13 +97,17 @@ class MAT(Reproduced):
     def _decode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Trunk features F (b D h w), encoded features f_g (b d h w), decoded queries (b q d)."""
         trunk = self.trunk(images)
-        reduced = self.reduce(trunk.detach() if self.config.detach_trunk else trunk)
+        reduced = self.reduce(self._within_reach(trunk))
         h, w = reduced.shape[-2:]
         cells = reduced.flatten(2).transpose(1, 2)  # (b, hw, d)
         cells, position = place(cells, h, w, self.config.width, self.config.pos_embed)
         cells = self.encoder(cells, position)
         queries = self.decoder(cells, position)
         return trunk, cells.transpose(1, 2).unflatten(2, (h, w)), queries
+
+    def _within_reach(self, trunk: Tensor) -> Tensor:
+        """The trunk's features as the transformer and the motion losses have them."""
+        return trunk.detach() if self.config.detach_trunk else trunk
 
     def _locate(self, features: Tensor, queries: Tensor) -> tuple[Keypoints, Tensor]:
         k = self.config.parts
@@ -131,7 +136,8 @@ def _check(config: ModelConfig) -> None:
                           "model.global_source to backbone with it")
 
 
-_OF_CONSISTENCY = {"loss.fc_on", "loss.fc_norm", "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
+_OF_FEATURES = {"loss.fc_source", "loss.fc_norm"}  # that are compared
+_OF_CONSISTENCY = {"loss.fc_on", *_OF_FEATURES, "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
 _OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
 _OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
                        "loss.equivariance", "loss.separation", "loss.concentration"}
@@ -152,7 +158,7 @@ def _idle(config: RunConfig) -> set[str]:
     if not consistency:
         idle |= _OF_CONSISTENCY | _OF_EXTERNAL
     elif config.loss.fc_on == "parts":
-        idle |= {"loss.fc_norm"}
+        idle |= _OF_FEATURES
     if not equivariance:
         idle |= _OF_EQUIVARIANCE
     if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image

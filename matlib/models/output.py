@@ -19,6 +19,7 @@ class MATOutput:
     global_logits: Float[Tensor, "b n"]
     descriptor: Float[Tensor, "b e"]  # L2-normalised, what is compared at test time: the global feature, then the parts
     features: Float[Tensor, "b d h w"] | None = None  # f_g
+    trunk: Float[Tensor, "b t h w"] | None = None  # F
     part_features: Float[Tensor, "b k c"] | None = None
     part_logits: list[Tensor] | None = None
     part_maps: Float[Tensor, "b q h w"] | None = None  # q = k + 1, part 0 the background, sum to 1 in a cell

@@ -7,18 +7,20 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from matlib.config import LossConfig
 from matlib.losses import feature_consistency_gain
 from matlib.models import MATOutput
+from matlib.models.equation9 import compared, consistency_options
 
 
 @torch.no_grad()
-def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, consistency: Mapping[str, str] | None = None
+def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, config: LossConfig | None = None
              ) -> dict[str, float]:
     """Plain numbers on one batch; an empty dict for a model without parts.
 
     Args:
         identities: of the batch, equally many images of each; without them the last two numbers are left out.
-        consistency: options of the feature consistency loss.
+        config: with the readings of the feature consistency loss; those of the paper without.
 
     * ``feature_variance``: share of f_g's variance that lies within images; 0 when every cell of an image is alike.
     * ``part_entropy``: entropy of the part maps over its maximum, 1 when uniform.
@@ -52,8 +54,9 @@ def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, cons
                    "heat_entropy": _entropy(output.heatmaps.flatten(2), dim=2),
                    "smallest_determinant": float(torch.linalg.det(output.keypoints.jacobians.float()).min())}
         if identities is not None:
-            gain = feature_consistency_gain(output.features, output.keypoints, output.part_maps, identities,
-                                            **(consistency or {}))
+            config = config or LossConfig()
+            gain = feature_consistency_gain(compared(output, config), output.keypoints, output.part_maps, identities,
+                                            **consistency_options(config))
             values |= {"consistency_flow": float(gain[0]), "consistency_identity": float(gain[1])}
     return values
 

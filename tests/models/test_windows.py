@@ -1,5 +1,7 @@
 """Windows of part maps, the foreground's mean, pooling with a floor, and a trunk that the transformer does not move."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.models import Step, build_model
+from matlib.models.equation9 import motion_terms
 from matlib.models.parts import in_windows, keypoint_windows, pool_parts, row_windows
 from matlib.objective import Objective
 
@@ -87,9 +90,27 @@ def test_a_detached_trunk_learns_from_what_is_pooled_from_it_alone():
     assert not reached("equivariance_value", detach_trunk=True)
 
 
+def test_consistency_compares_the_features_that_are_named():
+    step = Step(IMAGES, torch.tensor([0, 0, 1, 1]), config=SMALL.loss)
+    backbone = replace(step, config=replace(SMALL.loss, fc_source="backbone"))
+    model = build(part_source="backbone").train()
+    output = model(IMAGES)
+    found = [motion_terms(model, output, each)["consistency"] for each in (step, backbone)]
+    assert found[0] != found[1]
+    output.features = output.trunk
+    assert motion_terms(model, output, step)["consistency"] == found[1]
+    free = replace(backbone, config=replace(backbone.config, fc_detach="none"))
+    for detached in (False, True):  # the trunk is out of reach, whatever is compared
+        model = build(part_source="backbone", detach_trunk=detached).train()
+        loss = motion_terms(model, model(IMAGES), free)["consistency"]
+        grads = torch.autograd.grad(loss, [*model.trunk.parameters()], allow_unused=True)
+        assert any(g is not None for g in grads) is not detached
+
+
 def test_settings_that_contradict_each_other_are_refused():
     for changes, reason in (({"model.detach_trunk": True}, "nothing to teach the trunk"),
                             ({"model.windows": "keypoints", "model.keypoints": "external"}, "own keypoints"),
+                            ({"loss.fc_pairs": "best"}, "cell by cell: set loss.fc_norm=channel"),
                             ({"model.window": 0}, "above 0"), ({"model.pool_floor": -1}, "at least 0")):
         with pytest.raises(MatlibError, match=reason):
             build_model(SMALL.change(changes).model, identities=7)

@@ -20,7 +20,8 @@ SMALL = {"model.weights": "none", "model.trunk_cut": "features.3", "model.width"
 # Where another setting is needed for a reading to make sense at this size.
 EXTERNAL = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
 WITH = {"model.keypoints": EXTERNAL, "model.external_jacobian": EXTERNAL,
-        "model.detach_trunk": {"model.part_source": "backbone"}, "model.window": {"model.windows": "rows"}}
+        "model.detach_trunk": {"model.part_source": "backbone"}, "model.window": {"model.windows": "rows"},
+        "loss.fc_pairs": {"loss.fc_norm": "channel"}}
 
 
 def test_every_setting_with_readings_is_on_the_page():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from matlib.config import profile
+from matlib.config import LossConfig, profile
 from matlib.geometry import Keypoints
 from matlib.losses import feature_consistency_loss
 from matlib.models import MATOutput, build_model
@@ -51,7 +51,7 @@ def test_consistency_under_the_flow_is_the_loss(rng):
     positions = torch.rand(6, 3, 2, generator=rng) - 0.5
     made = output(maps, positions, features=torch.randn(6, 4, 8, 4, generator=rng))
     identities = torch.arange(3).repeat_interleave(2)
-    values = diagnose(made, identities, {"norm": "channel"})
+    values = diagnose(made, identities, LossConfig(fc_norm="channel"))
     loss = feature_consistency_loss(made.features, made.keypoints, maps, identities, norm="channel")
     assert values["consistency_flow"] == pytest.approx(loss.item(), rel=1e-5)
     assert values["consistency_identity"] != values["consistency_flow"]
