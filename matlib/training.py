@@ -316,7 +316,7 @@ def memory_format(config: TrainConfig) -> torch.memory_format:
 def _batches(config: RunConfig, data: ReIDDataset, truth: tuple[str, ...], joints: JointSource | None,
              accelerator: Accelerator) -> tuple[ImageDataset, IdentitySampler, DataLoader]:
     augmentation = Augmentation(config.data.flip, config.data.pad, config.data.erasing,
-                                erase_with=config.data.erase_with, crop=config.data.crop)
+                                erase_with=config.data.erase_with, crop=config.data.crop, colour=config.data.colour)
     images = ImageDataset(data.train, (config.data.height, config.data.width), augmentation, seed=config.seed,
                           truth=[name for name in truth if name not in ("joints", "labels")],
                           joints=joints.joints if joints else None, cache=config.data.cache)

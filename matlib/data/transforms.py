@@ -60,6 +60,9 @@ class Augmentation:
     crop_height: tuple[float, float] = (0.4, 1.0)
     crop_width: tuple[float, float] = (0.6, 1.0)
     """The part's height and width as shares of the image's."""
+    colour: float = 0.0
+    """How far brightness, contrast and saturation are shifted: the factor of each is drawn from 1 - colour to
+    1 + colour, as other cameras and other light would have it."""
 
 
 def surface_mirror(count: int) -> list[int]:
@@ -102,7 +105,8 @@ def normalise_points(points: Float[Tensor, "k 3"], size: tuple[int, int]) -> Flo
 class Variation:
     """One draw of an ``Augmentation``, which acts alike on an image and on all that is known of it.
 
-    In this order: flip, pad and crop to the size before, cut to a part and scale, erase. The default changes nothing.
+    In this order: flip, pad and crop to the size before, cut to a part and scale, shift the colours, erase. The default
+    changes nothing.
     """
 
     flip: bool = False
@@ -117,6 +121,8 @@ class Variation:
     """Top, left, height and width of the part that is kept of the image."""
     donor: float | None = None
     """In [0, 1): which of the training images shows in the erased rectangle."""
+    colours: tuple[float, float, float] | None = None
+    """Factors of brightness, contrast and saturation."""
 
     @classmethod
     def draw(
@@ -127,18 +133,21 @@ class Variation:
         top, left = (int(offset) for offset in generator.integers(0, 2 * augmentation.pad + 1, size=2))
         erases = generator.random() < augmentation.erasing
         erased = _erasing_box(*size, augmentation, generator) if erases else None
-        part = donor = None  # drawn last, and only where wanted: what was drawn before stays as it was
+        part = donor = colours = None  # drawn last, and only where wanted: what was drawn before stays as it was
         if augmentation.crop and generator.random() < augmentation.crop:
             part = _part_box(*size, augmentation, generator)
         if augmentation.erase_with == "image" and erased is not None:
             donor = float(generator.random())
-        return cls(flip, augmentation.pad, top, left, erased, part, donor)
+        if augmentation.colour:
+            low, high = 1 - augmentation.colour, 1 + augmentation.colour
+            colours = tuple(generator.uniform(low, high, size=3).tolist())
+        return cls(flip, augmentation.pad, top, left, erased, part, donor, colours)
 
     def image(self, image: UInt8[Tensor, "3 h w"], donor: UInt8[Tensor, "3 h w"] | None = None
               ) -> Float[Tensor, "3 h w"]:
         """The varied image, normalised: black where it was padded, 0 (ImageNet's mean) where it is erased, or what
         ``donor`` shows there."""
-        image = normalise_image(self._framed(image))
+        image = normalise_image(self._coloured(self._framed(image)))
         if self.erased is None:
             return image
         top, left, height, width = self.erased
@@ -196,6 +205,13 @@ class Variation:
     def yaw(self, yaw: float) -> float:
         """Where the person faces, in degrees, 0 to the camera: a flip mirrors it."""
         return -yaw if self.flip else yaw
+
+    def _coloured(self, image: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "3 h w"]:
+        if self.colours is None:
+            return image
+        brightness, contrast, saturation = self.colours
+        image = F.adjust_contrast(F.adjust_brightness(image, brightness), contrast)
+        return F.adjust_saturation(image, saturation)
 
     def _framed(self, image: UInt8[Tensor, "c h w"], fill: int = 0) -> UInt8[Tensor, "c h w"]:
         """Flipped, padded, cropped, and cut to the part; labels (one channel) keep their values."""

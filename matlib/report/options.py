@@ -153,6 +153,8 @@ OPTIONS = (
            "random erasing's mean; a patch of another image looks more like what hides people", "mean"),
     Option("data.crop", "objective", "Are training images cut to parts of a person?",
            "the paper names no such augmentation; partial queries are", 0.0, (0.5,)),
+    Option("data.colour", "objective", "Are the colours of training images shifted?",
+           "the paper names no such augmentation; photographs differ from rendered people in them", 0.0, (0.3,)),
     Option("model.descriptor", "objective", "Which feature is compared at test time, after the neck or before?",
            "after, as public re-identification code does"),
     Option("model.visibility", "objective", "Are hidden parts left out of the distance?",

@@ -1,6 +1,7 @@
 """What is known of an image moves along with it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from matlib.annyville.truth import SURFACE_UNIT
 from matlib.data import Augmentation, ImageDataset, Truth, load_dataset, truth
 from matlib.data.transforms import (
     COCO_MIRROR,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     PART_MIRROR,
     Variation,
+    normalise_image,
     normalise_points,
     resize_labels,
     resize_points,
@@ -151,6 +155,28 @@ def test_a_part_has_its_share_of_the_image_and_changes_no_other_draw(low, other,
     for offset, part, full in ((top, height, size[0]), (left, width, size[1])):
         assert 0 <= offset <= full - part and shares[0] * full - 0.5 <= part <= max(1, shares[1] * full + 0.5)
     assert plain.part is None
+
+
+@given(st.floats(0.01, 1), SIZES, st.integers(0, 999))
+def test_colours_are_shifted_within_bounds_and_change_no_other_draw(colour, size, seed):
+    plain, shifted = (Variation.draw(Augmentation(colour=amount), size, np.random.default_rng(seed))
+                      for amount in (0.0, colour))
+    assert all(1 - colour <= factor <= 1 + colour for factor in shifted.colours)
+    assert replace(shifted, colours=None) == plain
+
+
+def test_factors_of_colours():
+    """What each factor of 0 leaves, and that all of 1 leave all."""
+    image = torch.randint(0, 256, (3, 6, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain, black, flat, grey = (Variation(colours=factors).image(image)
+                                for factors in ((1.0, 1.0, 1.0), (0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0)))
+    assert torch.equal(plain, normalise_image(image))
+    assert torch.equal(black, normalise_image(torch.zeros_like(image)))
+    assert len(flat.flatten(1).unique(dim=1)[0]) == 1
+    back = grey * torch.tensor(IMAGENET_STD)[:, None, None] + torch.tensor(IMAGENET_MEAN)[:, None, None]
+    torch.testing.assert_close(back[0], back[2])
+    erased = Variation(erased=(0, 0, 6, 4), colours=(0.0, 1.0, 1.0)).image(image)
+    assert not erased.any()  # what is erased shows ImageNet's mean, whatever the light
 
 
 def test_another_image_shows_where_one_is_erased(tmp_path):
