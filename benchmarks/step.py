@@ -29,8 +29,10 @@ from matlib.config import RunConfig, profile_names
 from matlib.geometry import Keypoints, ThinPlateSpline
 from matlib.losses import equivariance_loss, feature_consistency_loss
 from matlib.models import MAT, build_model
-from matlib.models.equation9 import consistency_options
+from matlib.models.equation9 import consistency_options, identity_terms
+from matlib.models.method import Step
 from matlib.models.parts import pool_parts
+from matlib.models.transformer import place
 from matlib.objective import Objective
 from matlib.runs.records import provenance
 
@@ -40,7 +42,7 @@ FIRST = ("trunk", "encoder", "decoder and heads")
 SECOND = "equivariance, second pass"
 
 
-class Step:
+class Parts:
     """One training step and its parts, each a method that does it once, forward and backward."""
 
     def __init__(self, config: RunConfig, device: torch.device):
@@ -53,6 +55,7 @@ class Step:
         self.y = torch.arange(people, device=device).repeat_interleave(each)
         self.images = torch.randn(len(self.y), 3, config.data.height, config.data.width).to(
             device, memory_format=training.memory_format(config.train))
+        self.step = Step(self.images, self.y, config=config.loss)
         copies = people if config.loss.eq_images == "one_per_id" else len(self.y)
         self.chosen = self.images[:copies]
         self.spline = ThinPlateSpline.random(copies, generator=torch.Generator().manual_seed(0)).to(device)
@@ -84,7 +87,8 @@ class Step:
 
     def _encode(self, trunk: Tensor) -> tuple[Tensor, Tensor | float]:
         reduced = self.model.reduce(trunk)
-        cells, position = self.model._place(reduced.flatten(2).transpose(1, 2), *reduced.shape[-2:])
+        cells = reduced.flatten(2).transpose(1, 2)
+        cells, position = place(cells, *reduced.shape[-2:], self.config.model.width, self.config.model.pos_embed)
         return self.model.encoder(cells, position), position
 
     def _decode(self, cells: Tensor) -> Tensor:
@@ -98,12 +102,11 @@ class Step:
         mean, pooled = features.float().mean(dim=(2, 3)), pool_parts(features, maps, self.config.model.part_pool)
         output = replace(self.output, global_feature=mean, global_logits=self.model.global_head(mean)[1],
                          part_features=pooled, part_logits=self.model.part_heads(pooled)[1])
-        terms = self.objective._identity_terms(output, self.y) | self.objective._part_terms(output, self.y)
-        return sum(terms.values())
+        return sum(identity_terms(output, self.step).values())
 
     def _compare(self, features: Tensor, maps: Tensor, positions: Tensor, jacobians: Tensor) -> Tensor:
         return feature_consistency_loss(features, Keypoints(positions, jacobians), maps, self.y,
-                                        **consistency_options(self.objective.config))
+                                        **consistency_options(self.config.loss))
 
     def _follow(self, positions: Tensor, jacobians: Tensor) -> Tensor:
         copies = slice(len(self.chosen))
@@ -120,7 +123,7 @@ def _pass(function: Callable[..., Tensor], *inputs: Tensor) -> None:
 
 def measure(config: RunConfig, device: torch.device, repeats: int) -> dict[str, object]:
     """Seconds and share of each part, of the whole step, and what the second pass costs."""
-    step = Step(config, device)
+    step = Parts(config, device)
     pieces = step.parts() | {"whole": step.whole}
     best = dict.fromkeys(pieces, float("inf"))
     for _ in range(repeats):
