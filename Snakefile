@@ -65,7 +65,8 @@ CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
 SCORES = f"{SHOWN}/record-scores-{DATASET}.json"  # a step of its own: no page writes what another one reads
 TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" in run for tested in TESTED_ON]
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
-REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling")
+REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling",
+                                            "photographs")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
 SITE = [*map(str, sorted((SOURCE / "workflow").glob("book_*.py"))),
@@ -107,7 +108,7 @@ PARAMETERS = {
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},
     "protocol": {"run": SHOWN, "root": ROOT},
-    "real": {"records": RECORDED, "runs": TESTED},
+    "real": {"records": RECORDED, "designs": [str(BOOK / "table3"), str(BOOK / "photographs")], "runs": TESTED},
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
 NEEDS = {

@@ -12,7 +12,7 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy import stats
 
-from matlib.ablations import Row, row_config
+from matlib.ablations import ROWS, Row, row_config
 from matlib.evaluation import Interval
 from matlib.report import captions, figures
 from matlib.report.captions import Shown
@@ -22,6 +22,7 @@ from matlib.report.text import plain
 from matlib.report.verdicts import in_these_records
 
 EVERYONE = "every image asks"
+_ELSEWHERE = {"rank1": "R-1", "rank3": "R-3", "mAP": "mAP"}
 TESTS = {"annyville-occluded": "occluded queries", "annyville-occluded (asking=everyone)": EVERYONE}
 
 
@@ -64,6 +65,31 @@ def choices(row: str, frame: pd.DataFrame) -> pd.DataFrame:
     result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
     return result.sort_index()
+
+
+def elsewhere(frame: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
+    """Rank-1, rank-3 and mAP of the models that were tested on ``sets`` (names and titles): mean and standard deviation
+    over n seeds, in percent; a line for each row, and for each change of its settings, in the rows' order."""
+    frame = frame[frame["tested_on"].isin(sets)]
+    lines = {}
+    for name in sorted(frame["name"].unique(), key=_place):
+        row, _, changed = name.partition(", ")
+        label = ", ".join(filter(None, (ROWS[row].label if row in ROWS else row, changed)))
+        lines[label] = {}
+        for of, title in sets.items():
+            runs = frame[(frame["name"] == name) & (frame["tested_on"] == of)]
+            cells = {metric: mean_of(runs, column) for column, metric in _ELSEWHERE.items()} | {"n": len(runs)}
+            lines[label] |= {(title, metric): cell for metric, cell in cells.items()}
+    result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
+    result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
+    return result
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where a run's title stands among the rows: that of its row, methods of one's own last."""
+    rows = [*ROWS]
+    row = name.partition(", ")[0]
+    return rows.index(row) if row in ROWS else len(rows), name
 
 
 def differences(steps: Iterable[Step], frame: pd.DataFrame, metric: str = "mAP") -> dict[str, pd.DataFrame]:

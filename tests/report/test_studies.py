@@ -54,6 +54,17 @@ def test_a_step_is_the_difference_of_its_rows(frame):
     assert " Below 0 beyond chance: down (-" in studies.verdicts(found[studies.EVERYONE])
 
 
+def test_elsewhere_has_a_line_for_each_change_in_the_rows_order(frame):
+    once = frame[(frame["seed"] < 2) & (frame["tested_on"] == "annyville-occluded")]
+    photographs = once.assign(tested_on="partial_reid", rank3=60.0)
+    photographs.loc[photographs["name"] == "in_rows", "name"] = "baseline, data.crop=0.5"
+    found = studies.elsewhere(pd.concat([frame, photographs]), {"partial_reid": "One", "partial_ilids": "Other"})
+    assert list(found.index) == ["#1 pooled over true parts", "#1 baseline", "#1 baseline, data.crop=0.5"]
+    assert set(found["One", "n"]) == {2} and set(found["Other", "n"]) == {0}
+    assert set(found["One", "R-3"]) == {"60.0±0.0"} and (found["Other", "mAP"] == found["Other", "R-1"]).all()
+    assert studies.elsewhere(frame, {"partial_reid": "One"}).empty
+
+
 def test_the_same_row_cannot_be_told_from_itself(frame):
     found = studies.differences([Step("nothing", "baseline", "baseline")], frame)[studies.EVERYONE]
     assert found.loc["nothing", "value"] == 0
