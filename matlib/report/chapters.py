@@ -20,7 +20,10 @@ from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
 from matlib.models import MAT, build_model, method_class
 from matlib.report.text import plain, run_words
-from matlib.runs.checkpoints import CHECKPOINT, load_model
+from matlib.runs.checkpoints import find, load_model
+
+SHIPPED = "book/weights"
+"""The trained networks that come with the book, in folders named as their runs are."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Network:
     untrained: nn.Module  # the same network as it was before its training
     config: RunConfig
     trained: bool
+    shipped: bool = False  # its weights come with the book
 
     @property
     def name(self) -> str:
@@ -41,11 +45,19 @@ class Network:
     @property
     def words(self) -> Markdown:
         if self.trained:
+            where = "; its weights come with the book" if self.shipped else ""
             return Markdown(f"The network on this page: {run_words(self.config)}, trained on "
-                            f"{plain(self.config.data.dataset)}.")
+                            f"{plain(self.config.data.dataset)}{where}.")
         return Markdown("**There was no trained run: the network on this page is untrained** "
                         f"({run_words(self.config)}). Pictures and numbers of the learned keypoints, parts and motions "
                         "show a random start.")
+
+
+def at_hand(run: Path | str) -> Path:
+    """The folder of a run; of one that was not trained here, that of its namesake whose weights come with the book."""
+    run = Path(run)
+    shipped = Path(SHIPPED, *run.parts[-3:])
+    return shipped if not os.path.exists(run) and find(shipped) else run
 
 
 def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoints") -> Network:
@@ -56,7 +68,8 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
 
     Raises MatlibError for a checkpoint that cannot be read, and for a run whose network lacks what is needed.
     """
-    trained = os.path.isfile(run) or os.path.exists(Path(run) / CHECKPOINT)
+    run = at_hand(run)
+    trained = os.path.isfile(run) or find(run) is not None
     if trained:
         model, config = load_model(run)
         identities = model.global_head.classifier.out_features
@@ -69,7 +82,7 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
                           "give it a run of another row, such as full")
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
-    return Network(model if trained else untrained, untrained, config, trained)
+    return Network(model if trained else untrained, untrained, config, trained, Path(SHIPPED) in Path(run).parents)
 
 
 def method_notes(rows: Iterable[Row]) -> Markdown:
@@ -93,7 +106,7 @@ def find_methods(folder: Path | str) -> None:
 
 def networks_at_hand(runs: Sequence[str]) -> list[Network]:
     """The networks of those runs that have a checkpoint."""
-    return [load_network(run, needs="parts") for run in runs if (Path(run) / CHECKPOINT).exists()]
+    return [load_network(run, needs="parts") for run in runs if find(at_hand(run))]
 
 
 def training_truth(network: Network, data: ReIDDataset, samples: Sequence[Sample]) -> tuple[Tensor, ...]:

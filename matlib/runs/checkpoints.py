@@ -1,11 +1,18 @@
-"""A trained model on disk: its weights with the configuration that they belong to."""
+"""A trained model on disk: its weights with the configuration that they belong to.
+
+A training writes ``checkpoint.pt``; what is given to others is ``weights.safetensors``, which holds no code by its
+format. All that loads the one loads the other.
+"""
 
 import io
+import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -15,6 +22,7 @@ from matlib.models import build_model
 from matlib.runs.records import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.safetensors"
 MOST_IDENTITIES = 10_000_000
 """A checkpoint that claims more is damaged; its classifiers would fill the memory before that is noticed."""
 
@@ -41,16 +49,33 @@ def read(path: Path) -> dict[str, Any]:
                           ) from None
     try:
         with file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content = (_read_safetensors(path) if path.suffix == Path(WEIGHTS).suffix
+                       else torch.load(file, map_location="cpu", weights_only=True))
         if not isinstance(content, dict) or not {"config", "identities", "model"} <= content.keys():
             raise ValueError("no checkpoint")
         _check(content)
         return content
     except Exception:  # torch.load raises whatever its zip reader or unpickler meets
-        if path.suffix != Path(CHECKPOINT).suffix:
+        if path.suffix not in (Path(CHECKPOINT).suffix, Path(WEIGHTS).suffix):
             raise MatlibError(f"{path} is not a checkpoint of matlib: name a run's folder, or its checkpoint") from None
         raise MatlibError(f"{path} is not a checkpoint of matlib, or it is damaged: move it away and run the training "
                           "again, or name a finished run") from None
+
+
+def export_weights(run: Path | str, path: Path) -> None:
+    """Write a run's checkpoint as safetensors, configuration and number of identities among its metadata.
+
+    Raises MatlibError where the run has no checkpoint, or the disk does not take the file.
+    """
+    content = read(_file(run))
+    about = {"config": content["config"], "identities": content["identities"]}
+    tensors = {name: values.contiguous().clone() for name, values in content["model"].items()}
+    write_atomically(path, safetensors.torch.save(tensors, {"matlib": json.dumps(about)}))
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["matlib"]) | {"model": {name: file.get_tensor(name) for name in file.keys()}}
 
 
 def _check(content: dict[str, Any]) -> None:
@@ -102,5 +127,10 @@ def initial_model(path: Path | str) -> nn.Module:
     return build_model(config.model, content["identities"]).eval()
 
 
+def find(run: Path | str) -> Path | None:
+    """The file of a run's weights; None where its folder has none."""
+    return next((file for name in (CHECKPOINT, WEIGHTS) if os.path.exists(file := Path(run) / name)), None)
+
+
 def _file(path: Path | str) -> Path:
-    return Path(path) / CHECKPOINT if os.path.isdir(path) else Path(path)
+    return find(path) or Path(path) / CHECKPOINT if os.path.isdir(path) else Path(path)

@@ -6,7 +6,7 @@ import torch
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.models import build_model
-from matlib.runs.checkpoints import load_model, model_state, read, save
+from matlib.runs.checkpoints import WEIGHTS, export_weights, find, load_model, model_state, read, save
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,27 @@ def test_a_sound_checkpoint_is_read_from_its_file_and_its_folder(content, tmp_pa
     for path in (tmp_path, tmp_path / "checkpoint.pt"):
         state = load_model(path)[0].state_dict()
         assert all(torch.equal(state[name], values) for name, values in content["model"].items())
+
+
+def test_shared_weights_are_the_checkpoint(content, tmp_path):
+    save(tmp_path / "run" / "checkpoint.pt", content)
+    export_weights(tmp_path / "run", tmp_path / "shared" / WEIGHTS)
+    for path in (tmp_path / "shared", tmp_path / "shared" / WEIGHTS):
+        model, config = load_model(path)
+        assert config.to_dict() == content["config"]
+        assert all(torch.equal(model.state_dict()[name], values) for name, values in content["model"].items())
+    assert find(tmp_path / "shared").name == WEIGHTS and find(tmp_path) is None
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: b"", lambda data: data[:8] + b"x" + data[9:],
+                                    lambda data: data.replace(b'"matlib"', b'"natlib"')])
+def test_damaged_shared_weights_are_told(content, tmp_path, damage):
+    save(tmp_path / "checkpoint.pt", content)
+    export_weights(tmp_path, tmp_path / "shared" / WEIGHTS)
+    path = tmp_path / "shared" / WEIGHTS
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(MatlibError, match="or it is damaged: move it away"):
+        load_model(path)
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
