@@ -5,7 +5,8 @@ Three stages: local features of joints (``oonet``), which pass messages along th
 are matched between two images (``MatchingNet``). The third says only how the nearest few of the gallery are ranked
 again. External input: the joints.
 
-Faithful: the graph layers, the matching and its losses, what is mined and when the matching starts, the descriptor.
+Faithful: the graph layers, the matching and its losses, what is mined and when the matching starts, the descriptor,
+which is of the graph's vectors alone.
 Where the paper and its authors' code differ, the code is followed, but for one sign (``second_sign``): as published,
 the verification's probability that two images show one person makes their distance larger.
 Of our own:
@@ -41,9 +42,9 @@ from matlib.models.descriptions import Pyramid, SecondStage
 from matlib.models.heads import PartHeads
 from matlib.models.method import Batches, Method, Step
 
-SKELETON = ((0, 1), (0, 2), (1, 2), (1, 7), (2, 8), (7, 8), (1, 8), (2, 7), (1, 3), (3, 5), (2, 4), (4, 6), (7, 9),
-            (9, 11), (8, 10), (10, 12))
-"""The edges between local vectors, as places in ``oonet.GROUPS``, the lower one first."""
+SKELETON = ((0, 1), (0, 2), (1, 2), (1, 3), (1, 7), (1, 8), (2, 4), (2, 7), (2, 8), (3, 5), (4, 6), (7, 8), (7, 9),
+            (8, 10), (9, 11), (10, 12))
+"""The edges between local vectors, as places in ``oonet.GROUPS``, the lower one first, in the original's order."""
 
 MATCHING_FROM = 1 / 6
 """The share of the training after which the matching is trained: 20 of 120 epochs."""
@@ -58,9 +59,8 @@ class HOReIDOutput:
     """13 local ones, and the global one last."""
     graph: Float[Tensor, "b 14 c"]
     """The vectors after the graph layers."""
-    after: Float[Tensor, "b 14 c"]
-    """``vectors`` after their necks."""
     graph_after: Float[Tensor, "b 14 c"]
+    """``graph`` after its necks: what is matched and compared."""
     logits: list[Tensor]
     graph_logits: list[Tensor]
     confidences: Float[Tensor, "b 14"]
@@ -117,10 +117,9 @@ class HOReID(Method):
         maps = heat_maps(in_pixels(joints, image_size), image_size, tuple(features.shape[-2:]), self.settings.sigma)
         vectors, confidences = joint_features(features, maps, self.settings.sharpness)
         graph = self.graph_layers(vectors)
-        after, logits = self.local_heads(vectors)
         graph_after, graph_logits = self.graph_heads(graph)
-        return HOReIDOutput(vectors, graph, after.unflatten(1, (VECTORS, -1)), graph_after.unflatten(1, (VECTORS, -1)),
-                            logits, graph_logits, confidences)
+        return HOReIDOutput(vectors, graph, graph_after.unflatten(1, (VECTORS, -1)), self.local_heads(vectors)[1],
+                            graph_logits, confidences)
 
     def losses(self, output: HOReIDOutput, step: Step) -> dict[str, Float[Tensor, ""]]:
         margin, smoothing = self.settings.margin or None, step.config.label_smoothing
@@ -144,8 +143,7 @@ class HOReID(Method):
     def describe(self, output: HOReIDOutput) -> Pyramid:
         settings = self.settings
         stage = SecondStage(self.second_distances, settings.second_neighbours, settings.second_share)
-        first = weighted_descriptor(torch.cat([output.after, output.graph_after], dim=2).float(), output.confidences)
-        return Pyramid(first, output.graph_after, stage)
+        return Pyramid(weighted_descriptor(output.graph_after.float(), output.confidences), output.graph_after, stage)
 
     @torch.no_grad()
     def second_distances(self, query: Pyramid, gallery: Pyramid) -> Float[Tensor, "q g"]:
@@ -283,12 +281,14 @@ def soft_permutation(affinities: Float[Tensor, "p n m"], sharpness: float = 200.
 def permutation_loss(permutation: Float[Tensor, "p n n"]) -> Float[Tensor, ""]:
     """Binary cross-entropy of S to the identity, summed over its entries, over n; the mean over the pairs.
 
-    A wrong entry counts as 1 - 1e-6 at most: at 1 the gradient would not be finite.
+    No logarithm counts for less than -100. A wrong entry above 1 - 1e-6 has no gradient: at 1 none would be finite.
     """
-    diagonal = torch.eye(permutation.shape[1], dtype=torch.bool, device=permutation.device)
+    target = torch.eye(permutation.shape[1]).to(permutation).expand_as(permutation)
     right = permutation.clamp_min(torch.finfo(permutation.dtype).tiny).log()
     wrong = torch.log1p(-permutation.clamp_max(_ALMOST_ONE))
-    return -torch.where(diagonal, right, wrong).sum(dim=(1, 2)).mean() / permutation.shape[1]
+    each = -torch.where(target > 0, right, wrong)
+    exact = F.binary_cross_entropy(permutation.detach(), target, reduction="none")
+    return (each + (exact - each).detach()).sum(dim=(1, 2)).mean() / permutation.shape[1]
 
 
 @full_precision
@@ -301,8 +301,8 @@ def hardest_by_cosine(vectors: Float[Tensor, "b c"], identities: Int[Tensor, "b"
 
 @full_precision
 def verification_input(first: Float[Tensor, "p 14 c"], second: Float[Tensor, "p 14 c"]) -> Float[Tensor, "p e"]:
-    """10 times the product, entry by entry, of the two graphs as vectors of length 1: what the verifier weighs."""
-    return 10 * F.normalize(first.flatten(1), dim=1) * F.normalize(second.flatten(1), dim=1)
+    """10 times the product, entry by entry, of the two graphs' nodes at length 1: what the verifier weighs."""
+    return (10 * F.normalize(first, dim=2) * F.normalize(second, dim=2)).flatten(1)
 
 
 @full_precision

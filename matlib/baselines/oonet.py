@@ -3,11 +3,10 @@
 Wang et al., "High-Order Information Matters: Learning Relation and Topology for Occluded Person Re-Identification"
 (CVPR 2020), as reduced in the authors' toolbox light-reid. External input: the joints.
 
-Faithful: the grouping of 17 joints to 13, the weights of cells, vectors and losses, the terms. Of our own:
+Faithful: the grouping of 17 joints to 13, the weights of vectors and losses, the terms, the descriptor. Of our own:
 
-* Of the symmetry term it is known that it weighs each pair of limbs by its confidence; here that is the geometric mean
-  of the two, so that a hidden limb draws at none.
-* In the descriptor the global vector is L1-normalised as the local ones are: as it is, it would leave them no part.
+* Cells are weighed as in HOReID, by a softmax of 10 times the maps. The toolbox leaves out the factor, and recipe
+  ``published`` with it, so that a vector of a joint is nearly the mean of all cells.
 * The weights are the original's divided by 16, which Adam does not notice.
 * The original drops the first ReLU of its ResNet-50; the trunk here is whole.
 """
@@ -38,6 +37,9 @@ VECTORS = len(GROUPS) + 1
 LIMB_PAIRS = tuple((left, left + 1) for left in range(1, len(GROUPS), 2))
 """Left and right, as places in ``GROUPS``."""
 
+GLOBAL_CONFIDENCE = 16.0
+"""Of the global vector in the descriptor, where those of the local ones sum to 1."""
+
 
 @dataclass
 class OONetOutput:
@@ -55,7 +57,7 @@ class OONet(Method):
     @dataclass(frozen=True)
     class Settings:
         sharpness: Positive = 10.0
-        """Factor on the heat maps before the softmax over the cells."""
+        """Factor on the heat maps before the softmax over the cells; published: 1."""
         sigma: Positive = 1.0
         """Of the heat maps, in cells."""
         margin: Weight = 0.0
@@ -70,7 +72,7 @@ class OONet(Method):
     # What cannot be said: Adam's own kind of weight decay, the second step at epoch 90 (here 80), the augmentation by
     # half of the image and by colour.
     published = AFTER_STRONG_BASELINE | {
-        "model.method.margin": 0.3, "train.images_per_identity": 6, "train.warmup_epochs": 0,
+        "model.method.margin": 0.3, "model.method.sharpness": 1.0, "train.images_per_identity": 6,
     }
 
     def __init__(self, config: ModelConfig, identities: int):
@@ -93,8 +95,9 @@ class OONet(Method):
 
     def describe(self, output: OONetOutput) -> Float[Tensor, "b e"]:
         vectors = F.normalize(output.after.float(), p=1, dim=2)
+        confidences = F.pad(output.confidences[:, :-1], (0, 1), value=GLOBAL_CONFIDENCE)
         join = summed_descriptor if self.settings.compare == "sum" else weighted_descriptor
-        return join(vectors, output.confidences)
+        return join(vectors, confidences)
 
 
 @full_precision
@@ -140,10 +143,14 @@ def confident_identity_loss(logits: list[Float[Tensor, "b n"]], identities: Int[
 
 @full_precision
 def symmetry_loss(vectors: Float[Tensor, "b 14 c"], confidences: Float[Tensor, "b 14"]) -> Float[Tensor, ""]:
-    """Left and right limbs look alike: their squared distance weighted by confidence, summed over the pairs."""
+    """Left and right limbs look alike: the squared distance of each pair times its confidence, summed over the pairs.
+
+    A pair's confidence is the mean of both, times 1 less their difference.
+    """
     left, right = (list(side) for side in zip(*LIMB_PAIRS))
     squares = (vectors[:, left] - vectors[:, right]).square().sum(dim=2)
-    return ((confidences[:, left] * confidences[:, right]).sqrt() * squares).sum(dim=1).mean()
+    one, other = confidences[:, left], confidences[:, right]
+    return ((1 - (one - other).abs()) * (one + other) / 2 * squares).sum(dim=1).mean()
 
 
 @full_precision

@@ -41,7 +41,7 @@ def test_adjacency_against_a_slow_loop():
 
 
 def test_the_skeleton_is_a_body_and_its_mirror_image():
-    assert len(set(SKELETON)) == 16 and all(i < j for i, j in SKELETON)
+    assert len(set(SKELETON)) == 16 and all(i < j for i, j in SKELETON) and list(SKELETON) == sorted(SKELETON)
     mirror = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11]
     assert {tuple(sorted((mirror[i], mirror[j]))) for i, j in SKELETON} == set(SKELETON)
 
@@ -120,6 +120,7 @@ def test_permutation_loss_is_the_cross_entropy_to_the_identity():
     expected = F.binary_cross_entropy(permutation, target, reduction="sum") / (3 * 14)
     torch.testing.assert_close(permutation_loss(permutation), expected)
     assert permutation_loss(target) < 1e-5 < permutation_loss(target.flip(1))
+    torch.testing.assert_close(permutation_loss(target.flip(1)), torch.tensor(200.0))  # no row is right: 100 an entry
 
 
 def test_nodes_are_exchanged_by_the_permutation_and_its_transpose():
@@ -148,8 +149,10 @@ def test_verification_in_closed_form():
     expected = (F.binary_cross_entropy(like.sigmoid(), torch.ones(5))
                 + F.binary_cross_entropy(unlike.sigmoid(), torch.zeros(5)))
     torch.testing.assert_close(verification_loss(like, unlike), expected)
-    graph = torch.randn(4, 14, 3)
-    torch.testing.assert_close(verification_input(graph, 5 * graph).sum(1), torch.full((4,), 10.0))
+    first, second = torch.randn(2, 4, 14, 3)
+    found = verification_input(first, second)
+    torch.testing.assert_close(found.unflatten(1, (14, 3)).sum(2), 10 * F.cosine_similarity(first, second, dim=2))
+    torch.testing.assert_close(verification_input(first * torch.rand(4, 14, 1), 5 * second), found)
 
 
 def test_permuting_the_nodes_of_one_graph_permutes_s_and_leaves_what_the_other_receives():
@@ -284,15 +287,14 @@ def test_the_network_is_local_features_and_two_graph_layers():
         torch.testing.assert_close(output.graph, other(one(vectors)))
 
 
-def test_the_first_stage_compares_each_vector_and_its_graphs_by_confidence():
+def test_the_first_stage_compares_each_vector_of_the_graph_by_confidence():
     model = build().eval()
     with torch.no_grad():
         output = model(torch.randn(2, 3, 64, 32), pose(2))
-    both = torch.cat([output.after, output.graph_after], dim=2)
-    weights = output.confidences
+    graph, weights = output.graph_after, output.confidences
 
     def product(i, j):
-        return sum((weights[i, k] * weights[j, k]).sqrt() * (both[i, k] @ both[j, k]) for k in range(14))
+        return sum((weights[i, k] * weights[j, k]).sqrt() * (graph[i, k] @ graph[j, k]) for k in range(14))
 
     first = model.describe(output).first
     torch.testing.assert_close(first[0] @ first[1], product(0, 1) / (product(0, 0) * product(1, 1)).sqrt())

@@ -78,7 +78,7 @@ def test_an_unseen_joint_is_neither_trained_nor_compared():
     confidences[:, 4] = 0
     other = vectors.clone()
     other[:, 4] += 5
-    for measure in (symmetry_loss, summed_descriptor, weighted_descriptor):
+    for measure in (summed_descriptor, weighted_descriptor):
         torch.testing.assert_close(measure(vectors, confidences), measure(other, confidences))
     logits = [torch.randn(2, 3, requires_grad=True) for _ in range(14)]
     confident_identity_loss(logits, torch.tensor([0, 2]), confidences, 0.1).backward()
@@ -94,7 +94,22 @@ def test_terms_in_closed_form():
     vectors, confidences = torch.zeros(1, 14, 3), torch.ones(1, 14)
     vectors[0, 1] = torch.tensor([1.0, 2.0, 2.0])  # the left shoulder alone
     confidences[0, 1], confidences[0, 2] = 0.25, 1.0
-    torch.testing.assert_close(symmetry_loss(vectors, confidences), torch.tensor(0.5 * 9))
+    torch.testing.assert_close(symmetry_loss(vectors, confidences), torch.tensor((1 - 0.75) * (1.25 / 2) * 9))
+
+
+def test_the_symmetry_of_limbs_against_a_slow_loop():
+    vectors, confidences = torch.randn(3, 14, 5), torch.rand(3, 14)
+    expected = 0.0
+    for b in range(3):
+        for left, right in ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12)):
+            one, other = confidences[b, left], confidences[b, right]
+            expected += (1 - abs(one - other)) * (one + other) / 2 * (vectors[b, left] - vectors[b, right]).norm()**2
+    torch.testing.assert_close(symmetry_loss(vectors, confidences), expected / 3)
+    confidences[:, [3, 4]] = 0
+    vectors[:, 4] += 5
+    unseen = symmetry_loss(vectors, confidences)
+    vectors[:, 3] -= 5
+    torch.testing.assert_close(symmetry_loss(vectors, confidences), unseen)
 
 
 def test_a_sum_does_not_tell_the_order_of_local_vectors_and_a_row_does():
@@ -114,6 +129,17 @@ def test_a_row_weighs_vectors_by_the_root_of_their_confidence():
     weighted = torch.einsum("k,kc,kc->", (confidences[0] * confidences[1]).sqrt(), vectors[0], vectors[1])
     lengths = (confidences * vectors.square().sum(2)).sum(1).sqrt()
     torch.testing.assert_close(described[0] @ described[1], weighted / lengths.prod())
+
+
+def test_the_descriptor_is_the_weighed_sum_of_local_vectors_beside_four_times_the_global_one():
+    model = build().eval()
+    with torch.no_grad():
+        output = model(torch.randn(2, 3, 64, 32), pose(2))
+        described = model.describe(output)
+    for b in range(2):
+        unit = [vector / vector.abs().sum() for vector in output.after[b]]
+        local = sum(output.confidences[b, k].sqrt() * unit[k] for k in range(13))
+        torch.testing.assert_close(described[b], F.normalize(torch.cat([local, 4 * unit[13]]), dim=0))
 
 
 @pytest.mark.parametrize("compare", ["sum", "concat"])
@@ -169,4 +195,5 @@ def test_one_image_is_described_as_in_a_batch_and_where_no_joint_is_seen():
 
 def test_the_published_recipe_is_a_run():
     config = profile("paper").change(OONet.published)
-    assert config.train.images_per_identity == 6 and OONet.Settings(**config.model.method).margin == 0.3
+    settings = OONet.Settings(**config.model.method)
+    assert config.train.images_per_identity == 6 and (settings.margin, settings.sharpness) == (0.3, 1.0)
