@@ -217,12 +217,13 @@ def _reduction(channels: int, width: int) -> nn.Sequential:
 @full_precision
 def attended_parts(features: Float[Tensor, "b c h w"], attention: Float[Tensor, "b k h w"]
                    ) -> Float[Tensor, "b k c"]:
-    """The mean feature under each part's attention, each cell given to the part that attends most to it.
+    """mean(F A_k) / (mean A_k + 1e-6) of each part's attention A_k, each cell given to the part that attends most to it.
 
     A part without any cell has zeros.
     """
     winner = torch.zeros_like(attention).scatter(1, attention.argmax(dim=1, keepdim=True), 1.0)
-    return pool_parts(features, F.pad(winner * attention, (0, 0, 0, 0, 1, 0)))
+    masked = F.pad(winner * attention, (0, 0, 0, 0, 1, 0))
+    return pool_parts(features, masked, "gap") / (masked[:, 1:].mean(dim=(2, 3))[..., None] + 1e-6)
 
 
 @full_precision
