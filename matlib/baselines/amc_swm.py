@@ -15,6 +15,9 @@ and its formulas could not be read; what is here follows their description in wo
 The original keeps a query's aspect ratio, and so knows how many rows it covers. Here images come stretched to one size,
 and the ratio is lost: the window has every height from ``least_height`` of the map on, and the best counts.
 
+The original's gallery has one image of a person, by another camera. Here candidates are all that the baseline finds,
+those of the query's own camera among them, which are not ranked but code its patches with the others.
+
 It needs no input beside the images. A query costs about a second of one core at 50 candidates of 72 cells of 96
 channels, so it is for the partial sets; with several images of a person, each is a candidate by itself.
 """

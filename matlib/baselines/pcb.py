@@ -9,7 +9,7 @@ Of our own:
 
 * The authors cut windows of equal height, which on a map of 24 rows are the six bands of the paper, but overlap widely
   where their number does not divide the height. Here bands share a row at most; ``windows`` has theirs.
-* The classifiers stand behind a BNNeck, as all here; ``published`` has none. The authors' have a bias besides.
+* The classifiers stand behind a BNNeck and have no bias, as all here; ``published`` has a bias in place of the neck.
 * Refined part pooling, a second training, is not in the row that the paper quotes.
 
 It needs no input beside the images.
@@ -59,6 +59,8 @@ class PCB(Method):
         """The stripes that are compared: means of the trunk's cells, as in the original, or the reduced vectors."""
         dropout: ShareBelowOne = 0.0
         """Before the reduction; published: 0.5."""
+        bias: bool = False
+        """Of the classifiers; published: true."""
 
     also_reads = frozenset({"model.width"})
     ignores = frozenset({"loss.triplet_distance"})
@@ -66,7 +68,7 @@ class PCB(Method):
     # cannot be said.
     published = AFTER_PCB | {
         "model.neck": "none", "model.method.windows": "original", "model.method.dropout": 0.5,
-        "train.images_per_identity": 4,
+        "model.method.bias": True, "train.images_per_identity": 4,
     }
 
     def __init__(self, config: ModelConfig, identities: int):
@@ -74,7 +76,8 @@ class PCB(Method):
         self.reduce = nn.Sequential(nn.Dropout(self.settings.dropout),
                                     nn.Linear(self.trunk.channels, config.width, bias=False),
                                     nn.BatchNorm1d(config.width), nn.ReLU())
-        self.stripe_heads = PartHeads(self.settings.stripes, config.width, identities, config.neck, "per_part")
+        self.stripe_heads = PartHeads(self.settings.stripes, config.width, identities, config.neck, "per_part",
+                                      self.settings.bias)
 
     def forward(self, images: Float[Tensor, "b 3 height width"]) -> PCBOutput:
         stripes = pool_stripes(self.trunk(images).float(), self.settings.stripes, self.settings.windows)

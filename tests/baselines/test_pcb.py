@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from matlib.baselines.pcb import join_stripes, pool_stripes, stripe_maps
+from matlib.baselines.pcb import PCB, join_stripes, pool_stripes, stripe_maps
 from matlib.config import profile
 from matlib.errors import MatlibError
 from matlib.evaluation.visible_parts import part_distances
@@ -121,6 +121,14 @@ def test_the_loss_is_the_sum_of_one_cross_entropy_a_stripe():
     assert len(output.logits) == 4 and set(terms) == {"identity"}
     terms["identity"].backward()
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_the_published_classifiers_have_a_bias():
+    own, published = with_settings(), with_settings(bias=True)
+    assert all(head.classifier.bias is None for head in own.stripe_heads.heads)
+    assert all((head.classifier.bias == 0).all() for head in published.stripe_heads.heads)
+    assert profile("paper").change({"model.architecture": "matlib.baselines.pcb:PCB",
+                                    **PCB.published}).model.method["bias"]
 
 
 def test_normalisation_runs_over_batch_and_stripes_together():
