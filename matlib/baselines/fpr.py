@@ -87,7 +87,7 @@ class FPR(Method):
         super().__init__(config, identities)
         width = config.width if self.settings.reduce else self.trunk.channels
         self.reduction = reduction(self.trunk.channels, width) if self.settings.reduce else nn.Identity()
-        self.occlusion_unit = nn.Linear(width, 1)
+        self.occlusion_unit = nn.Linear(width, 1, bias=False)
         self.global_head = IdentityHead(width, identities, config.neck)
         self.foreground_head = IdentityHead(width, identities, config.neck)
 
