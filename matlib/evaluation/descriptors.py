@@ -15,6 +15,7 @@ from tqdm import tqdm  # not tqdm.auto: its widgets make published pages fetch s
 from matlib.config import DataConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, joint_source
 from matlib.data.joints import JointSource
+from matlib.evaluation.labels import Array
 from matlib.evaluation.ranking import RankingMetrics, evaluate_features
 from matlib.evaluation.two_stage import evaluate_pyramids
 from matlib.evaluation.uncertainty import bootstrap
@@ -86,10 +87,19 @@ def rank_model(model: Method, data: ReIDDataset, config: DataConfig, device: tor
                       for name, part in (("query", data.query), ("gallery", data.gallery)))
     ids = [[s.identity for s in part] for part in (data.query, data.gallery)]
     cameras = [[s.camera for s in part] for part in (data.query, data.gallery)]
-    return _RANKINGS[type(query)](query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
+    return rank_descriptions(query, gallery, *(torch.tensor(labels) for labels in (*ids, *cameras)))
 
 
-_RANKINGS = {Tensor: evaluate_features, PartDescriptors: evaluate_parts, Pyramid: evaluate_pyramids}
+def rank_descriptions(query: Description, gallery: Description, *labels: Array) -> RankingMetrics:
+    """Rank the gallery for each query by the distance that goes with what describes both.
+
+    Args:
+        labels: identities of queries and gallery images, then their cameras.
+
+    Raises MatlibError as ``evaluate_features``, ``evaluate_parts`` and ``evaluate_pyramids`` do.
+    """
+    rankings = {Tensor: evaluate_features, PartDescriptors: evaluate_parts, Pyramid: evaluate_pyramids}
+    return rankings[type(query)](query, gallery, *labels)
 
 
 def evaluate_model(model: Method, data: ReIDDataset, config: DataConfig, device: torch.device | str = "cpu"
