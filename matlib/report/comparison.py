@@ -1,4 +1,4 @@
-"""Table 3, retrained: every method under one roof, on the twins of the paper's six columns."""
+"""Table 3, retrained: every method under one roof, on the twins of the paper's six columns, and on photographs."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from matlib.ablations import Row
+from matlib.ablations import Row, row_config
 from matlib.config import RunConfig
 from matlib.models import method_class
 from matlib.report.tables import METRICS, NOT_RUN, in_pairs, mean_of, own_tests, paired_difference, training_deviation
@@ -34,7 +34,15 @@ TWINS = (
     Twin("holistic", "Market-1501", HOLISTIC, HOLISTIC, ("rank1", "mAP")),
     Twin("second town", "DukeMTMC-reID", HOLISTIC, HOLISTIC, ("rank1", "mAP"), elsewhere=True),
 )
+
+#: The same models on photographs, of people whom none of them has seen.
+PHOTOGRAPHS = (
+    Twin("Partial-REID", "Partial-REID", HOLISTIC, "partial_reid", ("rank1", "rank3", "mAP"), elsewhere=True),
+    Twin("Partial-iLIDS", "Partial-iLIDS", HOLISTIC, "partial_ilids", ("rank1", "rank3", "mAP"), elsewhere=True),
+)
 _TITLES = METRICS | {"rank3": "R-3"}
+_LACKING = {"joints": "needs joints, which only a detector's file gives for photographs",
+            "parts": "needs the true parts of rendered images"}
 
 
 def of_twin(twin: Twin, frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,17 +58,18 @@ def schedules(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
             for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)]
 
 
-def retrained(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """One line a row that was run on some twin: each twin's metrics, mean and deviation over n seeds."""
-    lines = {}
+def retrained(rows: Iterable[Row], frame: pd.DataFrame, columns: Iterable[Twin] = TWINS) -> pd.DataFrame:
+    """One line a row that was run on some column's set: each one's metrics, mean and deviation over n seeds."""
+    lines, columns = {}, tuple(columns)
     for row in rows:
         ours = frame[frame["name"] == row.name]
-        cells = {}
-        for twin in TWINS:
-            runs = of_twin(twin, ours)
-            cells |= {(twin.title, _TITLES[metric]): mean_of(runs, metric) for metric in twin.metrics}
-            cells[(twin.title, "n")] = len(runs) or NOT_RUN
-        if len(ours):
+        cells, count = {}, 0
+        for column in columns:
+            runs = of_twin(column, ours)
+            cells |= {(column.title, _TITLES[metric]): mean_of(runs, metric) for metric in column.metrics}
+            cells[(column.title, "n")] = len(runs) or NOT_RUN
+            count += len(runs)
+        if count:
             lines[row.label] = cells
     result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     if len(result):
@@ -87,6 +96,17 @@ def beside(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
 def not_run(rows: Iterable[Row], frame: pd.DataFrame) -> list[str]:
     """Labels of the rows without a record."""
     return [row.label for row in rows if row.name not in set(frame["name"])]
+
+
+def why_no_photographs(rows: Iterable[Row], frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Labels of the rows without a record on photographs, by the reason: what they need that photographs lack."""
+    tested = {name for column in PHOTOGRAPHS for name in of_twin(column, frame)["name"]}
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.name not in tested:
+            needs = method_class(row_config(row.name, "laptop").model.architecture).truth
+            reasons.setdefault(next((_LACKING[name] for name in needs), "not measured"), []).append(row.label)
+    return reasons
 
 
 def costs(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
@@ -116,11 +136,12 @@ def _input(config: RunConfig) -> str:
     return "true parts" if "parts" in method.truth else NOT_RUN
 
 
-def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full") -> pd.DataFrame:
-    """Each row less the reference on each twin, in points of its second metric, query by query; see
-    ``tables.paired_difference``."""
+def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full", columns: Iterable[Twin] = TWINS
+            ) -> pd.DataFrame:
+    """Each row less the reference on each column's set, query by query, in points of mAP, or of rank-1 where that is
+    not the set's; see ``tables.paired_difference``."""
     lines: dict[str, dict[str, str]] = {}
-    for twin in TWINS:
+    for twin in columns:
         runs = of_twin(twin, frame)
         between = training_deviation(runs, METRICS)
         theirs = runs[runs["name"] == reference]
