@@ -144,9 +144,16 @@ BESIDE_3 = (
       for row in TABLE_3 if "data.joints" in row.changes),
 )
 
+#: The same with the keypoints of a trained MAT for joints: an experiment, which needs the file that
+#: ``matlib.data.joints.from_run`` writes.
+OWN_JOINTS = tuple(replace(row, name=f"{row.name}_own", label=f"{row.label}, MAT's keypoints",
+                           changes=row.changes | {"data.joints": "cache"})
+                   for row in TABLE_3 if "data.joints" in row.changes)
+
 #: "full" is in two tables; Table 1 names it.
 ROWS = {row.name: row
-        for row in (*TABLE_2, *CONTROLS, *CEILING, *FOUND, *BEYOND, *FOLLOWING, *TABLE_3, *BESIDE_3, *TABLE_1)}
+        for row in (*TABLE_2, *CONTROLS, *CEILING, *FOUND, *BEYOND, *FOLLOWING, *TABLE_3, *BESIDE_3, *OWN_JOINTS,
+                    *TABLE_1)}
 
 
 def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, Any] | None = None) -> RunConfig:

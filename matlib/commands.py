@@ -16,6 +16,7 @@ COMMANDS = {
     "render": ("matlib.annyville.__main__", "render Annyville, the data set of drawn pedestrians"),
     "check-data": ("matlib.data.__main__", "read a data set, count it, compare it with the published numbers"),
     "detect-joints": ("matlib.data.joints.detect", "find people's joints in the photographs of a set"),
+    "own-joints": ("matlib.data.joints.from_run", "write a run's own keypoints as the joints of a set"),
     "train": ("matlib.training", "train a row of a table, or one's own settings of it"),
     "test": ("matlib.testing", "test a trained run on another data set"),
     "score": ("matlib.scoring.scores", "score a run's keypoints, parts and motion against the truth"),

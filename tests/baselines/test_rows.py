@@ -53,8 +53,9 @@ def test_what_a_method_does_not_read_changes_nothing_that_it_describes(row):
 def test_rows_with_joints_say_where_they_come_from():
     given = {name: row.changes["data.joints"] for name, row in ROWS.items() if "data.joints" in row.changes}
     assert set(given) == {"pvpm", "pgfa", "horeid", "oonet", "joints_fine", "pvpm_truth", "pgfa_truth", "horeid_truth",
-                          "pretrained_keypoints"}
-    assert all(("truth" if name.endswith("_truth") else "noisy") == source for name, source in given.items())
+                          "pvpm_own", "pgfa_own", "horeid_own", "pretrained_keypoints"}
+    sources = {"truth": "truth", "own": "cache"}
+    assert all(sources.get(name.rpartition("_")[2], "noisy") == source for name, source in given.items())
 
 
 @pytest.mark.parametrize("row", ["full", "amc_swm"])

@@ -6,7 +6,8 @@ image on disk, (0.5, 0.5) being the centre of the first pixel, and visibility, w
 
 * ``truth``: the true joints of a rendered image, as no detector gives them.
 * ``noisy``: the true joints with the errors of a detector (``DetectorErrors``).
-* ``cache``: what a detector has found, from a file beside the set (``matlib.data.joints.joint_cache``), of photographs.
+* ``cache``: what a detector has found, from a file beside the set (``matlib.data.joints.joint_cache``), of photographs;
+  or a trained run of MAT, without labels, of any set (``matlib.data.joints.from_run``).
 """
 
 from __future__ import annotations
