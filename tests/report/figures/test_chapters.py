@@ -1,6 +1,9 @@
 """Pictures of the chapters: they show what the functions of the library say."""
 
+import hashlib
 import math
+import shutil
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -12,14 +15,16 @@ matplotlib.use("Agg")
 from builders import write_annyville
 
 from matlib.ablations import row_config
-from matlib.config import profile
+from matlib.config import RunConfig, profile
 from matlib.data import ImageDataset, load_dataset
 from matlib.errors import MatlibError
 from matlib.geometry import Keypoints, ThinPlateSpline, coordinate_grid
 from matlib.models import build_model
 from matlib.report import chapters, figures
 from matlib.report.figures import features, images, keypoints, motion, objective, parts, splines
-from matlib.runs import checkpoints
+from matlib.runs import checkpoints, records
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("metric", ["l1", "euclidean"])
@@ -131,6 +136,30 @@ def test_without_a_run_the_network_is_untrained_and_says_so(tmp_path):
     again = chapters.load_network(tmp_path / "nothing", "smoke")
     for one, other in zip(network.model.parameters(), again.model.parameters()):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("weights", sorted((REPOSITORY / "book" / "weights").rglob("weights.safetensors")), ids=str)
+def test_weights_that_come_with_the_book_are_those_of_their_record(weights, monkeypatch):
+    checksum, name = weights.with_name(f"{weights.name}.sha256").read_text().split()
+    assert name == weights.name and hashlib.sha256(weights.read_bytes()).hexdigest() == checksum
+    assert sum(file.stat().st_size for file in (REPOSITORY / "book" / "weights").rglob("*")) < 10 * 2**20
+    monkeypatch.chdir(REPOSITORY)
+    run = f"nowhere/{weights.parent.relative_to(REPOSITORY / 'book' / 'weights')}"
+    network, record = chapters.load_network(run), records.read_record(weights.parent)
+    assert network.shipped and "come with the book" in network.words.data
+    assert network.config.to_dict() == RunConfig.from_dict(record["config"]).to_dict()
+    assert sum(p.numel() for p in network.model.parameters()) == record["parameters"]
+
+
+def test_a_run_of_ones_own_comes_before_the_books(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs", "book/weights"):
+        saved(tmp_path / folder / "smoke" / "full" / "seed0", "full")
+    own, shipped = Path("runs/smoke/full/seed0"), Path("book/weights/smoke/full/seed0")
+    assert chapters.at_hand(own) == own and not chapters.load_network(own).shipped
+    shutil.rmtree("runs")
+    assert chapters.at_hand(own) == shipped and chapters.load_network(own).shipped
+    assert chapters.at_hand("runs/smoke/full/seed1") == Path("runs/smoke/full/seed1")
 
 
 def test_soft_margin_at_no_difference_is_ln_2():
