@@ -217,7 +217,8 @@ def _reduction(channels: int, width: int) -> nn.Sequential:
 @full_precision
 def attended_parts(features: Float[Tensor, "b c h w"], attention: Float[Tensor, "b k h w"]
                    ) -> Float[Tensor, "b k c"]:
-    """mean(F A_k) / (mean A_k + 1e-6) of each part's attention A_k, each cell given to the part that attends most to it.
+    """mean(F A_k) / (mean A_k + 1e-6) of the attention A_k of each part, of which the cells count that no other
+    part attends to more.
 
     A part without any cell has zeros.
     """

@@ -35,6 +35,46 @@ def test_a_column_has_the_tests_of_its_set_and_town(frame):
     assert full["occluded", "mAP"] == "47.0±2.8" and full["occluded", "n"] == 2
 
 
+@pytest.fixture
+def photographs(frame) -> pd.DataFrame:
+    """Photographs tested by models of both towns, two queries each, beside the other tests."""
+    def by_query(first):
+        return {"queries": "0 1", "identities": "0 1", "first_ranks": first, "average_precisions": "0.5 0.25",
+                "inverse_negative_penalties": "0.5 0.25"}
+    lines = [("pcb", HOLISTIC, "partial_reid", 30.0, "1 3"), ("pcb", HOLISTIC, "partial_reid", 34.0, "1 2"),
+             ("full", HOLISTIC, "partial_reid", 20.0, "2 4"), ("full", OCCLUDED, "partial_reid", 77.0, "1 1"),
+             ("full", HOLISTIC, "partial_ilids", 40.0, "1 1")]
+    new = [{"name": name, "profile": "laptop", "epochs": 8, "trained_on": trained, "fingerprint": "own",
+            "tested_on": tested, "tested_data": "photographs", "rank1": rank1, "rank3": rank1 + 1, "rank5": 90.0,
+            "rank10": 99.0, "mAP": rank1 - 5, "path": f"runs/{name}/{trained}/{rank1}", "per_query": by_query(first)}
+           for name, trained, tested, rank1, first in lines]
+    return pd.concat([frame, pd.DataFrame(new)], ignore_index=True)
+
+
+def test_photographs_are_a_block_of_their_own(photographs, frame):
+    rows = [ROWS["pcb"], ROWS["full"], ROWS["sfr"]]
+    table = comparison.retrained(rows, photographs, comparison.PHOTOGRAPHS)
+    assert list(table.index) == ["PCB", "#5 full model"]
+    assert table.loc["PCB"]["Partial-REID", "R-1"] == "32.0±2.8" and table.loc["PCB"]["Partial-REID", "n"] == 2
+    assert table.loc["#5 full model"]["Partial-REID", "R-1"] == "20.0"  # and not that of the other town's model
+    assert table.loc["PCB"]["Partial-iLIDS", "mAP"] == tables.NOT_RUN
+    pd.testing.assert_frame_equal(comparison.retrained(rows, photographs), comparison.retrained(rows, frame))
+    assert comparison.retrained(rows, frame, comparison.PHOTOGRAPHS).empty
+
+
+def test_photographs_are_compared_in_pairs_of_the_same_queries(photographs):
+    pairs = comparison.against([ROWS["pcb"], ROWS["full"]], photographs, columns=comparison.PHOTOGRAPHS)
+    assert list(pairs.index) == ["PCB"] and list(pairs.columns) == ["Partial-REID, mAP"]
+    assert pairs.loc["PCB"].iloc[0].startswith("+0.0 (")
+
+
+def test_a_method_that_photographs_cannot_serve_says_what_it_needs(photographs):
+    rows = [ROWS[name] for name in ("pcb", "full", "sfr", "pgfa", "horeid", "true_parts")]
+    assert comparison.why_no_photographs(rows, photographs) == {
+        "not measured": ["SFR"], "needs joints, which only a detector's file gives for photographs": ["PGFA", "HOReID"],
+        "needs the true parts of rendered images": ["#1 pooled over true parts"]}
+
+
 def test_every_record_of_a_twin_is_in_one_column(frame):
     assert sum(len(comparison.of_twin(twin, frame)) for twin in comparison.TWINS) == len(frame)
 
