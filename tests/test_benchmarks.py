@@ -39,3 +39,11 @@ def test_the_evaluator(tmp_path):
     found = run("evaluator.py", "--queries", 40, "--gallery", 200, "--channels", 8, "--identities", 10,
                 out=tmp_path / "evaluator.json")
     assert found
+
+
+def test_a_ranking_by_each_kind_of_distance(tmp_path):
+    found = run("ranking.py", "--profile", "smoke", "--share", 0.01, "--rows", "baseline", "vpm", "sfr",
+                out=tmp_path / "ranking.json")
+    made = {row: figures["made of"] for row, figures in found["rows"].items()}
+    assert made == {"baseline": "Tensor", "vpm": "PartDescriptors", "sfr": "Pyramid"}
+    assert all(figures["milliseconds a query"] > 0 and figures["MiB"] >= 0 for figures in found["rows"].values())

@@ -193,6 +193,29 @@ def test_colours_are_learnt(root, tmp_path):
     assert record["history"][-1]["losses"]["total"] < record["history"][0]["losses"]["total"]
 
 
+@pytest.mark.parametrize(("row", "size", "rates"), [
+    ("pcb", (384, 128), (0.1, 0.1)),  # of the heads
+    ("isp", (256, 128), (6.65e-5, 9.8e-5)),  # one and two of ten epochs of warm-up
+])
+def test_a_method_trains_by_its_published_recipe(root, tmp_path, row, size, rates):
+    """All of it but the trunk and the number of people in a batch: sizes, optimiser, schedule, losses, margins."""
+    small = profile("smoke").model
+    changes = {"recipe": "published", "model.trunk": small.trunk, "model.trunk_cut": small.trunk_cut,
+               "model.weights": "none", "train.identities_per_batch": 3}
+    changes |= {"model.output_stride": small.output_stride} if row == "pcb" else {}
+    record = training.train(config(root, row, **changes), tmp_path / "run")
+    network, settings = checkpoints.load_model(tmp_path / "run")
+    assert (settings.recipe, settings.data.height, settings.data.width) == ("published", *size)
+    assert all(np.isfinite(epoch["losses"]["total"]) for epoch in record["history"])
+    assert [epoch["learning_rate"] for epoch in record["history"]] == pytest.approx(rates)
+    if row == "pcb":
+        assert network.reduce[0].p == 0.5 and network.stripe_heads.heads[0].classifier.bias.any()
+        assert isinstance(network.stripe_heads.heads[0].neck, torch.nn.Identity)
+    else:
+        assert network.settings.margin == 0.3 and network.trunk.stride == 4
+        assert record["history"][0]["losses"].keys() >= {"triplet_part", "segmentation"}
+
+
 def _train_apart(processes: int, root: Path, out: Path, *settings: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "matlib.training", "--processes", str(processes), "--profile", "smoke",
