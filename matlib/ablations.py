@@ -107,6 +107,8 @@ FOLLOWING = tuple(Row(name, label, _UNKNOWN, _FOLLOWING | changes) for name, lab
     ("following", "parts around keypoints, trunk detached, no motion losses",
      {"model.detach_trunk": True, **_NO_MOTION}),
     ("following_motion", "parts around keypoints, trunk detached, motion", {"model.detach_trunk": True}),
+    ("following_motion_best", "parts around keypoints, trunk detached, motion of the trunk's features, best pairs",
+     {"model.detach_trunk": True, "loss.fc_source": "backbone", "loss.fc_pairs": "best", "loss.fc_norm": "channel"}),
     ("following_shared", "parts around keypoints, no motion losses", _NO_MOTION),
     ("following_shared_motion", "parts around keypoints, motion", {}),
     ("following_fine", "parts around keypoints, trunk detached, cells of 4 pixels, no motion losses",
