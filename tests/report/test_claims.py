@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline import REPOSITORY
 
-from matlib.ablations import ROWS, row_config
+from matlib.ablations import ROWS, TABLE_3, row_config
 from matlib.evaluation import Interval
-from matlib.report import claims, quoted, tables
+from matlib.report import claims, quoted, studies, tables
 from matlib.report.claims import CLAIMS, Claim, verdict
+from matlib.report.studies import Step
 from matlib.runs import records
 
 BESIDE = (claims.MOTION, claims.ALL_LOSSES, claims.TRUE_PARTS, claims.TRUE_PARTS_OVER_MAT)
@@ -220,16 +221,40 @@ def test_the_introduction_says_what_the_records_say():
     assert "main conclusion comes out reversed here" in lines[0] and all(gap.value < 0 for gap in steps.values())
     assert "not yet told apart" in lines[0] and words_of(claims.STEPS) == {"not distinguishable"}
     assert words_of(claims.TRANSFORMER) == {"agrees"} and words_of(claims.PARTS) == {"not distinguishable"}
-    assert "encoder" in lines[1] and words_of(claim_of("#2 to #3")) == words_of(claim_of("#4 to #3")) == {"agrees"}
+    assert "encoder" in lines[0] and words_of(claim_of("#2 to #3")) == words_of(claim_of("#4 to #3")) == {"agrees"}
     assert words_of(claim_of("#2 to #4")) == words_of(claim_of("#3 to #5")) == {"not distinguishable"}
     same = [claim for claim in CLAIMS if claim.section == "4.4"] + [claim_of("#6 to #5")]
     assert all(words_of(claim) == {"not distinguishable"} for claim in same)
     motion = [claims.measure(claim, reference()).differences for claim in (claims.MOTION, claims.ALL_LOSSES)]
-    assert "no better retrieval" in lines[3] and not any(gap.low > 0 for found in motion for gap in found.values())
+    assert "no better retrieval" in lines[2] and not any(gap.low > 0 for found in motion for gap in found.values())
     assert "does give" in claims._found_by_motion(tables.load_scores([REPOSITORY / "book" / "records"]))
     parts = claims.measure(claims.TRUE_PARTS_OVER_MAT, reference()).differences
     others = [claims.measure(claim, reference()).differences for claim in CLAIMS if claim.section in ("4.3", "4.4")]
     assert all(parts[metric].low > max(found[metric].high for found in others) for metric in parts)
+
+
+@pytest.fixture(scope="module")
+def studied():
+    """All records of the laptop profile on the occluded twin, the studies' among them."""
+    folders = [REPOSITORY / "book" / folder for folder in ("records", "table3", "ceiling/laptop")]
+    frame = tables.load_records(folders)
+    return frame[(frame["profile"] == "laptop") & (frame["trained_on"] == "annyville-occluded")]
+
+
+def test_the_introduction_says_what_the_studies_say(studied):
+    """What motion adds where it could pay; where the true parts' points come from; how far rows go without labels."""
+    for row in ("following_motion", "following_motion_best"):
+        found = studies.differences([Step("motion", row, "following")], studied)
+        assert not any((of["low"] > 0).any() for of in found.values())
+    brings = studies.differences([Step("person", "true_person", "baseline"), Step("rows", "true_rows", "true_person"),
+                                  Step("hidden left out", "true_parts", "true_parts_all")], studied)
+    for found in brings.values():
+        assert found.loc["person", "low"] > 0 and found.loc["rows", "low"] > 0
+        assert found.loc["hidden left out", "value"] < 0.2 * found.loc["rows", "value"]
+    assert min(studies.share_of_the_way(studied, "beyond", "baseline", "true_parts").values()) > 0.5
+    compared = studies.differences([Step(row.name, "beyond", row.name) for row in TABLE_3], studied)
+    assert len(compared[studies.TESTS["annyville-occluded"]]) == len(TABLE_3)
+    assert all((found["low"] > 0).all() for found in compared.values())
 
 
 def test_in_the_papers_table_mat_is_ahead_of_all_on_occluded_duke():
