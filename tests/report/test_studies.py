@@ -65,6 +65,15 @@ def test_elsewhere_has_a_line_for_each_change_in_the_rows_order(frame):
     assert studies.elsewhere(frame, {"partial_reid": "One"}).empty
 
 
+def test_steps_elsewhere_are_differences_on_the_same_queries(frame):
+    once = frame[frame["tested_on"] == "annyville-occluded"].assign(tested_on="partial_reid")
+    steps = [Step("up", "in_rows", "baseline"), Step("not run", "six", "baseline")]
+    found = studies.steps_elsewhere(steps, once, {"partial_reid": "One", "partial_ilids": "Other"})
+    assert list(found.index) == ["up"] and list(found.columns) == [("One", "R-1"), ("One", "mAP")]
+    assert float(found.loc["up", ("One", "mAP")].split()[0]) == pytest.approx(10, abs=1)
+    assert studies.steps_elsewhere(steps, frame, {"partial_reid": "One"}).empty
+
+
 def test_the_same_row_cannot_be_told_from_itself(frame):
     found = studies.differences([Step("nothing", "baseline", "baseline")], frame)[studies.EVERYONE]
     assert found.loc["nothing", "value"] == 0
