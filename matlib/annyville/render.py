@@ -146,9 +146,14 @@ def render_picture(
     shot = next((s for s in tries if s is not None), None)
     if shot is None:
         raise RuntimeError(f"no picture of identity {identity} by camera {camera.name!r} in 200 draws")
-    crop, found = shot.view.crop, shot.found
+    return photograph(shot, camera_index, rng, height, width)
+
+
+def photograph(shot: Shot, camera_index: int, rng: np.random.Generator, height: int, width: int) -> Picture:
+    """The picture of a shot by its camera, and its truth; light, blur and noise come from `rng`."""
+    town, camera, crop, found = shot.view.town, shot.view.camera, shot.view.crop, shot.found
     lit, tint = moment(camera, rng)
-    light = _empty_view(town.background(camera_index), crop, season, tint)
+    light = _empty_view(town.background(camera_index), crop, shot.view.season, tint)
     image, parts, places = _paint(shot, lit, light, rng)
     mask = Image.fromarray(_truth_mask(shot, parts)).resize((width, height), Image.Resampling.NEAREST)
     shape = (crop.height, crop.width)

@@ -183,6 +183,23 @@ def _occlude(
     return None
 
 
+def look_at(
+    posed: Posed, town: Town, camera: Camera, season: Season, box: Crop, at: Float[np.ndarray, "3"]
+) -> tuple[Fragments, View]:
+    """A person who stands at a place, as the camera sees them within a box, before anything else is in the picture."""
+    fragments = rasterize_mesh(posed.mesh, camera, box)
+    whole = np.zeros(box.height * box.width, bool)
+    whole[fragments.pixels] = True
+    depth = np.full(len(whole), np.inf, np.float32)
+    depth[fragments.pixels] = fragments.depth
+    return fragments, View(town, camera, season, box, at, whole, depth)
+
+
+def alone(posed: Posed, heading: float, fragments: Fragments, view: View) -> Shot:
+    """The shot of a person with nobody and nothing else in the picture."""
+    return Shot(posed, heading, fragments, view, [], _look(view, [], None))
+
+
 def try_shot(
     town: Town,
     identity: int,
@@ -207,12 +224,7 @@ def try_shot(
         box = spoil_box(box, rng)
     if min(box.left, box.top) < -6 or box.right > FRAME_WIDTH + 6 or box.bottom > FRAME_HEIGHT + 6:
         return None
-    fragments = rasterize_mesh(posed.mesh, camera, box)
-    whole = np.zeros(box.height * box.width, bool)
-    whole[fragments.pixels] = True
-    depth = np.full(len(whole), np.inf, np.float32)
-    depth[fragments.pixels] = fragments.depth
-    view = View(town, camera, season, box, at, whole, depth)
+    fragments, view = look_at(posed, town, camera, season, box, at)
     bystanders = draw_bystanders(town, camera, at, heading, rng, COMPANION if led is None else 0.0)
     child = None if led is None else hold_hands(posed, led, heading).mesh
     if occluded:

@@ -4,26 +4,32 @@ import inspect
 import itertools
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from IPython.display import Markdown
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from matlib.ablations import Row, row_config
-from matlib.config import RunConfig
+from matlib.annyville.gait import walk
+from matlib.config import DataConfig, RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
 from matlib.models import MAT, build_model, method_class
+from matlib.report.figures import load_images
 from matlib.report.text import plain, run_words
 from matlib.runs.checkpoints import find, load_model
 
 SHIPPED = "book/weights"
 """The trained networks that come with the book, in folders named as their runs are."""
+
+_WALK = (256, 128)  # height and width of the pictures of ``walk_past``
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,20 @@ def similar_views(data: ReIDDataset, count: int, largest_turn: float = 15.0) -> 
             merit = (alike, (_pose(t) - _pose(u)).norm(dim=1).mean().item() if alike else -turn)
             best[a.identity] = max(best.get(a.identity, (merit, a, b)), (merit, a, b), key=lambda pair: pair[0])
     return [(a, b) for _, a, b in sorted(best.values(), key=lambda pair: pair[0], reverse=True)][:count]
+
+
+def walk_past(config: DataConfig, phases: Sequence[float]
+              ) -> tuple[Float[Tensor, "n 3 h w"], np.ndarray, Float[Tensor, "n 17 2"]]:
+    """One rendered person in the phases (0..1) of a stride, all else the same: the images as the model takes them, as
+    they are shown, and the true joints in corner-aligned image coordinates."""
+    pictures = walk(phases, *_WALK)
+    with tempfile.TemporaryDirectory() as folder:
+        samples = [Sample(Path(folder) / f"{i}.jpg", 1, 0) for i in range(len(pictures))]
+        for sample, picture in zip(samples, pictures):
+            sample.path.write_bytes(picture.jpeg)
+        images, shown = load_images(samples, config)
+    joints = torch.tensor(np.stack([picture.keypoints[:, :2] for picture in pictures]), dtype=torch.float32)
+    return images, shown, 2 * (joints - 0.5) / (torch.tensor(_WALK[::-1]) - 1) - 1
 
 
 def _pose(truth: Truth) -> Float[Tensor, "17 2"]:

@@ -237,6 +237,18 @@ def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, index=[f"{row.option} = {row.reading}" for row in own.itertuples()], dtype=object)
 
 
+def by_severity(measured: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The changes of mAP that ``effects`` measured, the worst first: a frame for each scale and for one training or
+    several, with ``value``, ``low`` and ``high``, a line a reading."""
+    frames = {}
+    for (trained, several), own in measured.groupby(["trained", measured["seeds"] > 1]):
+        lines = own.rename(columns={"mAP": "value"}).sort_values("value")
+        names = lines["option"] + " = " + lines["reading"]
+        title = f"{trained}, {'several trainings' if several else 'one training'} of each reading"
+        frames[title] = lines[["value", "low", "high"]].set_axis(names)
+    return frames
+
+
 def _signed(value: float) -> str:
     return NOT_RUN if np.isnan(value) else f"{value:+.2f}"
 

@@ -17,7 +17,8 @@ from torch import nn
 from matlib.config import DataConfig
 from matlib.data import ReIDDataset
 from matlib.evaluation import RankingMetrics
-from matlib.report.figures import INK, load_images, part_picture, scale_of, show_image
+from matlib.report.figures import INK, add_legend, load_images, look_of, part_picture, scale_of, show_image
+from matlib.report.figures.looks import Look
 from matlib.report.figures.style import PALETTE, SMALL
 
 RIGHT, WRONG = PALETTE[2], PALETTE[1]
@@ -38,6 +39,7 @@ def ranked_lists(distances: Float[np.ndarray, "q g"], data: ReIDDataset, config:
 
     Above each gallery image stands its distance. With a model that has parts, its part maps lie over all images.
     """
+    look = look_of(model, config, data.gallery) if model is not None else None
     lists = [ranked_list(distances, data, query, count) for query in queries]
     size = (0.95 * (count + 1), 2.15 * len(queries))
     figure, grid = plt.subplots(len(queries), count + 1, figsize=size, squeeze=False)
@@ -49,12 +51,14 @@ def ranked_lists(distances: Float[np.ndarray, "q g"], data: ReIDDataset, config:
             ax.set_axis_off()
         for ax, image in zip(axes, shown):
             show_image(ax, image)
-        if model is not None:
-            _draw_parts(axes, model, images, (config.height, config.width))
+        if look is not None:
+            _draw_parts(axes, model, images, (config.height, config.width), look)
         axes[0].set_title(f"query {query}", fontsize=SMALL)
         for ax, i in zip(axes[1:], nearest):
             _frame(ax, data.gallery[i].identity == own.identity)
             ax.set_title(f"{distances[query, i]:.3g}", fontsize=SMALL)
+    if look is not None:
+        add_legend(figure, look)
     return figure
 
 
@@ -67,13 +71,12 @@ def _frame(axes: Axes, right: bool) -> None:
 
 
 @torch.no_grad()
-def _draw_parts(axes: Sequence[Axes], model: nn.Module, images: torch.Tensor, size: tuple[int, int]) -> None:
+def _draw_parts(axes: Sequence[Axes], model: nn.Module, images: torch.Tensor, size: tuple[int, int], look: Look
+                ) -> None:
     output = model.eval()(images)
-    if output.part_maps is None:
-        return
     scale = scale_of(model, output)
     for ax, maps in zip(axes, output.part_maps):
-        ax.imshow(part_picture(maps, size, scale) * (1, 1, 1, 0.5))
+        ax.imshow(part_picture(maps, size, scale, look) * (1, 1, 1, 0.5))
 
 
 def hardest_queries(metrics: RankingMetrics, count: int = 5) -> Int64[np.ndarray, " k"]:

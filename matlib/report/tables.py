@@ -1,21 +1,22 @@
 """The paper's tables filled from records: the paper's numbers beside ours, each with its spread over seeds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from pandas.io.formats.style import Styler
 
-from matlib.ablations import Row, run_title
+from matlib.ablations import ROWS, Row, run_title
 from matlib.config import RunConfig, flatten
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_sum
 from matlib.report.links import cell, linked, listing
-from matlib.runs.records import find_records, listed
+from matlib.runs.records import find_records, listed, read_record
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
@@ -118,15 +119,35 @@ def differences(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full")
     hold. n counts the row's seeds. A row whose records lack the results by query, or have other queries than the other
     row's, is left out.
     """
-    reference, lines = frame[frame["name"] == against], {}
-    between = training_deviation(frame, METRICS)
+    lines = {}
+    for row, ours, found in _paired(rows, frame, against):
+        lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
+        lines[row.label]["n"] = linked(str(len(ours)), ours["path"])
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
+
+
+def difference_frames(rows: Iterable[Row], frame: pd.DataFrame, against: str = "full") -> dict[str, pd.DataFrame]:
+    """``differences`` as numbers, a frame for each metric: ``value``, ``low``, ``high``, and ``paper``, the same
+    difference of the paper's rows (NaN for a row that it does not have)."""
+    printed, found = ROWS[against].paper, list(_paired(rows, frame, against))
+    frames = {}
+    for place, metric in ((0, "rank1"), (3, "mAP")):
+        lines = {row.label: pair[metric]._asdict() | {"paper": row.paper[place] - printed[place]}
+                 for row, _, pair in found}
+        frames[METRICS[metric]] = pd.DataFrame.from_dict(lines, orient="index",
+                                                         columns=["value", "low", "high", "paper"])
+    return frames
+
+
+def _paired(rows: Iterable[Row], frame: pd.DataFrame, against: str
+            ) -> Iterator[tuple[Row, pd.DataFrame, dict[str, Interval]]]:
+    """The rows that can be compared with another: each with its records and ``paired_difference``."""
+    reference, between = frame[frame["name"] == against], training_deviation(frame, METRICS)
     for row in rows:
         ours = frame[frame["name"] == row.name]
         found = paired_difference(ours, reference, between) if row.name != against else None
         if found:
-            lines[row.label] = {title: in_pairs(*found[key]) for key, title in (("rank1", "R-1"), ("mAP", "mAP"))}
-            lines[row.label]["n"] = linked(str(len(ours)), ours["path"])
-    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
+            yield row, ours, found
 
 
 def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
@@ -191,13 +212,10 @@ def _widened(interval: Interval, variance: float) -> Interval:
 def beyond_chance(rows: Iterable[Row], frame: pd.DataFrame, metric: str = "mAP", against: str = "full"
                   ) -> dict[str, list[str]]:
     """Labels of the rows that are ``above`` another, ``below`` it, or ``not told apart`` from it, of one test set."""
-    between, reference = training_deviation(frame, METRICS), frame[frame["name"] == against]
     found: dict[str, list[str]] = {"above": [], "below": [], "not told apart": []}
-    for row in rows:
-        pair = paired_difference(frame[frame["name"] == row.name], reference, between)
-        if pair and row.name != against:
-            low, high = pair[metric].low, pair[metric].high
-            found["above" if low > 0 else "below" if high < 0 else "not told apart"].append(row.label)
+    for row, _, pair in _paired(rows, frame, against):
+        low, high = pair[metric].low, pair[metric].high
+        found["above" if low > 0 else "below" if high < 0 else "not told apart"].append(row.label)
     return found
 
 
@@ -217,8 +235,47 @@ def in_pairs(difference: float, low: float, high: float, *_: float) -> str:
 
 def _by_query(runs: pd.DataFrame) -> list[dict[str, np.ndarray]]:
     """The results by query of one row's runs, those that have them."""
-    return [{key: np.array(line.split(), float) for key, line in results.items()}
-            for results in runs["per_query"] if results]
+    return [_numbers(results) for results in runs["per_query"] if results]
+
+
+def _numbers(results: dict[str, str]) -> dict[str, np.ndarray]:
+    return {key: np.array(line.split(), float) for key, line in results.items()}
+
+
+def by_query(runs: pd.DataFrame) -> pd.DataFrame:
+    """A line for each run and query of records: ``name``, ``seed``, ``query`` (its place in the set), ``average
+    precision`` in percent and ``first rank``, from 1, of a right image. Queries without a match have none."""
+    lines = []
+    for run in runs[runs["per_query"].map(bool)].itertuples():
+        found = _numbers(run.per_query)
+        lines.append(pd.DataFrame({
+            "name": run.name, "seed": run.seed, "query": found["queries"].astype(int),
+            "average precision": 100 * found["average_precisions"], "first rank": found["first_ranks"]}))
+    columns = ["name", "seed", "query", "average precision", "first rank"]
+    return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=columns)
+
+
+def of_queries(runs: pd.DataFrame, kept: Bool[np.ndarray, " q"]) -> pd.DataFrame:
+    """The records as if these of the set's queries had been asked alone; records without results by query are left
+    out."""
+    cut, metrics = [], []
+    known = runs[runs["per_query"].map(bool)]
+    for results in known["per_query"]:
+        found = _numbers(results)
+        chosen = kept[found["queries"].astype(int)]
+        cut.append({key: " ".join(np.array(line.split())[chosen]) for key, line in results.items()})
+        metrics.append({f"rank{k}": 100 * (found["first_ranks"][chosen] <= k).mean() for k in (1, 3, 5, 10)}
+                       | {"mAP": 100 * found["average_precisions"][chosen].mean()})
+    return known.assign(per_query=cut, **pd.DataFrame(metrics, index=known.index))
+
+
+def histories(runs: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """A loss of each run by epoch, from its record: ``name``, ``seed``, ``epoch``, ``value``; runs without it have no
+    line."""
+    lines = [{"name": run.name, "seed": run.seed, "epoch": entry["epoch"], "value": entry["losses"][loss]}
+             for run in runs.itertuples() for entry in read_record(run.path).get("history") or []
+             if loss in entry["losses"]]
+    return pd.DataFrame(lines, columns=["name", "seed", "epoch", "value"])
 
 
 def _bootstrap(*terms: tuple[float, list[dict[str, np.ndarray]]]) -> dict[str, Interval]:
@@ -342,13 +399,33 @@ def load_scores(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
 
 
 def _score_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    config = record["config"]
-    of = {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
-          "epochs": config["train"]["epochs"], "seed": config["seed"],
-          "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name"),
-          "path": record["path"]}
     for network, scores in _networks(record.get("scores", {})).items():
-        yield of | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()}
+        yield _scored(record) | {"network": network} | {title: _percent(scores, keys) for title, keys in SCORES.items()}
+
+
+def _scored(record: dict[str, Any]) -> dict[str, Any]:
+    """Which run a record of scores is of."""
+    config = record["config"]
+    return {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+            "epochs": config["train"]["epochs"], "seed": config["seed"],
+            "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name"),
+            "path": record["path"]}
+
+
+def joint_errors(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
+    """The mean error of each joint, left and right as in the image, in percent of the image's height: a row for each
+    network of ``load_scores`` whose record has it, columns 0..16 in COCO's order."""
+    rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _joint_lines)]
+    run = [*RUN, "tested_on", "network"]
+    return pd.DataFrame(rows, columns=[*run, *range(17), "path"]).drop_duplicates(run, keep="last")
+
+
+def _joint_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for network, scores in _networks(record.get("scores", {})).items():
+        found = scores.get("keypoints", {}).get("by_side", {}).get("by_joint")
+        if found:
+            errors = {joint: np.nan if error is None else 100 * error for joint, error in enumerate(found)}
+            yield _scored(record) | {"network": network} | errors
 
 
 def _networks(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What a test of a chapter came to, as a sentence: from the numbers of this run, beside those of the reference runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,14 @@ def of_keypoints(scores: dict, untrained: dict) -> str:
             f"pose, which ignores the picture, is off by {100 * pose:.1f} % ({scores['images']} images).")
 
 
+def of_gait(keypoints: Float[Tensor, "n k"], ankles: Float[Tensor, "n 2"]) -> str:
+    """How far keypoints swing in a stride beside the ankles: ``figures.gait.sideways`` of both."""
+    swings, own = keypoints.std(dim=0), ankles.std(dim=0).mean().item()
+    most = swings.max().item()
+    return (f"the keypoint that swings most does so by {most:.1f} % of the width (standard deviation over the stride), "
+            f"{100 * most / own:.0f} % of what an ankle does; all of them on average by {swings.mean():.1f} %.")
+
+
 def of_equivariance(found: float, constant: float) -> str:
     """Whether a detector beats keypoints that ignore the picture, by the positions' term of Equation 14."""
     follow = _degree(found / constant, "follow", "the bent picture")
@@ -99,7 +107,40 @@ def of_consistency(losses: pd.DataFrame) -> str:
             f"in {int(lower.sum())} of {len(losses)} lines"
         return f"the {flow} is below the flow that moves nothing {where}"
 
-    return f"{words('learned flow')}; {words('true flow')}."
+    moves = losses["true flow"] < losses["identity"]
+    so = ("these features move with the body" if moves.all() else
+          "there these features do not move with the body, and a small loss would be no proof of parts")
+    return f"{words('learned flow')}; {words('true flow')}: {so}."
+
+
+def of_parts(scores: dict) -> str:
+    """Whether learned parts are parts of the body: what ``scoring.score_model`` says of them, and of stripes."""
+    own, stripes = scores["parts"], scores["yardsticks"]["parts"]
+    word = "say more" if own["body"]["nmi"] > stripes["body"]["nmi"] else "say no more"
+    return (f"on the person's pixels the learned parts {word} of the true ones than horizontal stripes do: NMI "
+            f"{100 * own['body']['nmi']:.1f} against {100 * stripes['body']['nmi']:.1f} %; matched one to one they "
+            f"overlap the true ones by {100 * own['matched_iou']['mean']:.1f} %, stripes by "
+            f"{100 * stripes['matched_iou']['mean']:.1f} % ({scores['images']} images).")
+
+
+def of_colours(rungs: pd.DataFrame) -> str:
+    """Where the identity can be seen: columns ``name`` and ``rank1``, of ``difficulty.rungs_without_learning``."""
+    rank = rungs.set_index("name")["rank1"]
+    parts, image, chance = rank["true parts"], rank["whole image"], rank["chance"]
+    if parts <= image:
+        told = "there is no more to be seen, and knowing where to look is not the difficulty"
+    else:
+        told = "the identity is there to be seen, part by part, and the difficulty lies in knowing where to look"
+    return (f"the colours of the true parts find {parts:.1f} % at rank 1, those of the whole image {image:.1f} %, "
+            f"chance {chance:.1f} %: {told}.")
+
+
+def of_span(deviation: float, span: float, metric: str) -> str:
+    """Whether a difference as large as ``span`` shows between two single trainings that deviate so by their seed."""
+    needed = 1.96 * 2 ** 0.5 * deviation
+    can = "can" if span > needed else "cannot"
+    return (f"two single trainings have to differ by {needed:.1f} points of {metric} to be told apart: an effect of "
+            f"{span:.1f} {can} be seen in one training of each.")
 
 
 def of_scores(scores: pd.DataFrame) -> str:
@@ -123,3 +164,27 @@ def of_rows(found: dict[str, list[str]], metric: str, than: str) -> str:
     words = {"above": f"above {than}", "below": f"below {than}", "not told apart": f"not told from {than}"}
     parts = [f"{words[key]}: {', '.join(map(plain, labels)) if labels else 'none'}" for key, labels in found.items()]
     return f"by {metric}, beyond chance: {'; '.join(parts)}."
+
+
+def of_strata(found: Mapping[str, pd.DataFrame]) -> str:
+    """Whether a row gains more on another the more of the query is hidden: frames of ``rows.by_hidden``."""
+    words = []
+    for title, frame in found.items():
+        first, last = frame.iloc[0], frame.iloc[-1]
+        more = "more" if last["value"] > first["value"] else "less"
+        apart = last["low"] > first["high"] or last["high"] < first["low"]
+        words.append(f"{plain(title)}, {last['value']:+.1f} points where most is hidden and {first['value']:+.1f} "
+                     f"where least is, {more}, and the two intervals {'lie apart' if apart else 'overlap'}")
+    return f"{'; '.join(words)}."
+
+
+def of_readings(found: pd.DataFrame) -> str:
+    """Which readings change mAP beyond chance: a frame of ``options.by_severity``."""
+    sides = {"lower": found[found["high"] < 0], "raise": found[found["low"] > 0]}
+    words = []
+    for verb, own in sides.items():
+        names = f" ({', '.join(map(plain, own.index))})" if len(own) else ""
+        words.append(f"{len(own)} {verb if len(own) != 1 else verb + 's'} mAP beyond chance{names}")
+    expected = 0.05 * len(found)
+    return (f"of {len(found)} readings {' and '.join(words)}; of so many intervals of 95 %, {expected:.1g} would leave "
+            "out 0 by chance alone.")

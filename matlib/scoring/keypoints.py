@@ -117,3 +117,9 @@ def summarise_errors(errors: Float[np.ndarray, "n j"]) -> dict[str, Any]:
         "pck": {str(t): float((known < t).mean()) for t in PCK_THRESHOLDS},
         "joints": len(known),
     }
+
+
+def errors_by_joint(errors: Float[np.ndarray, "n j"]) -> list[float | None]:
+    """The mean error of each joint; None for one that never counts."""
+    counts, sums = (~np.isnan(errors)).sum(axis=0), np.nansum(errors, axis=0)
+    return [float(total / count) if count else None for total, count in zip(sums, counts)]

@@ -95,15 +95,22 @@ def _ari(table: Table) -> float:
     return (together - expected) / (most - expected) if most != expected else 1.0
 
 
-def _matched_iou(table: Table) -> dict[str, Any]:
-    """Mean and IoU of each group of true parts that there is."""
+def match_groups(table: Table) -> dict[str, tuple[int, float]]:
+    """For each of ``TRUE_PART_GROUPS`` the part, 1..K, that it is matched with, and their IoU; those that overlap none
+    of the parts left to them are left out."""
     grouped = np.stack([table[:, list(group)].sum(axis=1) for group in TRUE_PART_GROUPS.values()], axis=1)
     overlap, found, true = grouped[1:], table[1:].sum(axis=1), grouped.sum(axis=0)  # (k, groups), (k,), (groups,)
     ious = overlap / np.maximum(found[:, None] + true - overlap, 1)
-    rows, columns = linear_sum_assignment(ious, maximize=True)
-    matched = np.zeros(len(true))
-    matched[columns] = ious[rows, columns]
-    groups = {name: float(matched[i]) for i, name in enumerate(TRUE_PART_GROUPS) if true[i]}
+    names = list(TRUE_PART_GROUPS)
+    return {names[j]: (int(i) + 1, float(ious[i, j])) for i, j in zip(*linear_sum_assignment(ious, maximize=True))
+            if ious[i, j] > 0}
+
+
+def _matched_iou(table: Table) -> dict[str, Any]:
+    """Mean and IoU of each group of true parts that there is."""
+    matched = match_groups(table)
+    groups = {name: matched[name][1] if name in matched else 0.0
+              for name, labels in TRUE_PART_GROUPS.items() if table[:, list(labels)].sum()}
     return {"mean": float(np.mean(list(groups.values()))) if groups else None, "groups": groups}
 
 

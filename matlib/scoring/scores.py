@@ -31,6 +31,7 @@ from matlib.runs.checkpoints import initial_model, load_model
 from matlib.runs.folder import run_folder
 from matlib.scoring import motion
 from matlib.scoring.keypoints import (
+    errors_by_joint,
     joint_errors,
     mean_joints,
     name_by_side,
@@ -217,13 +218,15 @@ def _by_occlusion(values: np.ndarray, strata: np.ndarray, score: Any) -> dict[st
 
 def _joint_scores(predict: Callable[[np.ndarray], np.ndarray], joints: np.ndarray, strata: np.ndarray,
                   size: tuple[int, int]) -> dict[str, Any]:
-    """Errors of visible joints; ``hidden``: of those that are hidden, predicted by the maps fitted to visible ones.
+    """Errors of visible joints; ``hidden``: of those that are hidden, predicted by the maps fitted to visible ones;
+    ``by_joint``: of each joint, in COCO's order.
 
     ``by_side`` has both for joints whose left and right are the image's.
     """
     def measure(truth: np.ndarray) -> dict[str, Any]:
         predictions = predict(truth)
-        scores = _by_occlusion(joint_errors(predictions, truth, size, VISIBLE), strata, summarise_errors)
+        errors = joint_errors(predictions, truth, size, VISIBLE)
+        scores = _by_occlusion(errors, strata, summarise_errors) | {"by_joint": errors_by_joint(errors)}
         return scores | {"hidden": summarise_errors(joint_errors(predictions, truth, size, HIDDEN))}
 
     return measure(joints) | {"by_side": measure(name_by_side(joints))}

@@ -3,6 +3,7 @@
 import functools
 from typing import Literal, get_args, get_origin, get_type_hints
 
+import pandas as pd
 import pytest
 import torch
 
@@ -197,3 +198,14 @@ def test_what_no_training_reads_is_measured_on_the_same_networks(tmp_path):
 
 def test_without_records_nothing_is_measured(tmp_path):
     assert options.effects([tmp_path]).empty and options.effect_table("parts", options.effects([tmp_path])).empty
+
+
+def test_effects_stand_with_the_worst_first_and_single_trainings_apart():
+    measured = pd.DataFrame({"option": ["a", "b", "c", "d"], "reading": ["1", "2", "3", "4"],
+                             "trained": ["small"] * 3 + ["large"], "seeds": [2, 3, 1, 2], "mAP": [1.0, -5.0, -9.0, 0.0],
+                             "low": [0.0, -6.0, -12.0, -1.0], "high": [2.0, -4.0, -6.0, 1.0]})
+    found = options.by_severity(measured)
+    assert {title: list(frame.index) for title, frame in found.items()} == {
+        "large, several trainings of each reading": ["d = 4"], "small, one training of each reading": ["c = 3"],
+        "small, several trainings of each reading": ["b = 2", "a = 1"]}
+    assert found["small, one training of each reading"].loc["c = 3"].tolist() == [-9.0, -12.0, -6.0]

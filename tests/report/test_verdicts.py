@@ -6,6 +6,7 @@ import torch
 
 from matlib.report import verdicts
 from matlib.report.tables import FIXED, SCORES, TRAINED, UNTRAINED
+from matlib.report.text import plain
 
 
 def test_a_flow_is_worse_than_none_where_its_error_is_larger():
@@ -72,3 +73,56 @@ def test_sentences_that_are_empty_leave_no_trace():
 def test_reference_runs_are_quoted_where_there_are_some(tmp_path):
     assert verdicts.of_reference([tmp_path], "NMI") == ""
     assert "n = " in verdicts.of_reference(["book/records"], "NMI")
+
+
+def test_features_that_do_not_move_with_the_body_are_no_proof_of_parts():
+    moving = pd.DataFrame({"learned flow": [1.0], "identity": [2.0], "true flow": [1.0]})
+    assert "these features move with the body" in verdicts.of_consistency(moving)
+    assert "no proof of parts" in verdicts.of_consistency(moving.assign(**{"true flow": [3.0]}))
+
+
+@pytest.mark.parametrize(("nmi", "words"), [(0.3, "say more of"), (0.1, "say no more of")])
+def test_parts_are_told_beside_stripes(nmi, words):
+    def found(value):
+        return {"body": {"nmi": value}, "matched_iou": {"mean": value / 2}}
+
+    said = verdicts.of_parts({"parts": found(nmi), "yardsticks": {"parts": found(0.2)}, "images": 9})
+    assert words in said and f"NMI {100 * nmi:.1f} against 20.0 %" in said and "stripes by 10.0 %" in said
+
+
+def test_colours_of_parts_say_where_the_difficulty_lies():
+    rungs = pd.DataFrame({"name": ["chance", "whole image", "true parts"], "rank1": [1.0, 5.0, 40.0]})
+    assert "knowing where to look." in verdicts.of_colours(rungs)
+    assert "not the difficulty" in verdicts.of_colours(rungs.assign(rank1=[1.0, 5.0, 5.0]))
+
+
+def test_an_effect_can_be_seen_where_it_is_larger_than_two_trainings_differ():
+    said = verdicts.of_span(1.0, 3.0, "mAP")
+    assert "by 2.8 points" in said and "3.0 can be seen" in said
+    assert "2.0 cannot be seen" in verdicts.of_span(1.0, 2.0, "mAP")
+
+
+def test_a_gain_where_most_is_hidden_is_told_with_its_doubt():
+    def frame(*values):
+        return pd.DataFrame([{"value": v, "low": v - 1, "high": v + 1} for v in values])
+
+    said = verdicts.of_strata({"less a": frame(0.0, 9.0, 5.0), "less b": frame(1.0, 0.5)})
+    one, other = said.split("; ")
+    assert "less a, +5.0 points where most is hidden and +0.0 where least is, more, and the two" in one
+    assert "less b, +0.5 points where most is hidden and +1.0 where least is, less, and the two" in other
+    assert one.endswith("intervals lie apart") and other.endswith("intervals overlap.")
+
+
+def test_readings_beyond_chance_are_named():
+    found = pd.DataFrame({"value": [-3.0, 0.0, 2.0], "low": [-4.0, -1.0, 1.0], "high": [-2.0, 1.0, 3.0]},
+                         index=["a = 1", "b = 2", "c = 3"])
+    said = verdicts.of_readings(found)
+    lower, higher = plain("a = 1"), plain("c = 3")
+    assert f"of 3 readings 1 lowers mAP beyond chance ({lower}) and 1 raises mAP beyond chance ({higher})" in said
+    assert "0 lower mAP beyond chance and" in verdicts.of_readings(found[1:])
+
+
+def test_a_swing_is_told_as_a_share_of_an_ankles():
+    ankles = torch.tensor([[-8.0, 8.0], [8.0, -8.0]])
+    said = verdicts.of_gait(torch.tensor([[-4.0, 0.0], [4.0, 0.0]]), ankles)
+    assert "50 % of what an ankle does" in said

@@ -7,6 +7,7 @@ from sklearn.linear_model import LinearRegression
 from matlib.data.transforms import COCO_MIRROR
 from matlib.errors import MatlibError
 from matlib.scoring.keypoints import (
+    errors_by_joint,
     joint_errors,
     mean_joints,
     name_by_side,
@@ -130,3 +131,8 @@ def test_a_mirrored_pose_named_by_side_is_the_mirrored_naming(rng):
     np.testing.assert_array_equal(name_by_side(turned), name_by_side(joints))
     mirrored = turned * [-1, 1, 1]
     np.testing.assert_allclose(name_by_side(mirrored), (name_by_side(joints) * [-1, 1, 1])[:, COCO_MIRROR])
+
+
+def test_errors_by_joint_are_means_of_those_that_count():
+    errors = np.array([[0.1, np.nan, 0.3], [0.3, np.nan, np.nan]])
+    assert errors_by_joint(errors) == pytest.approx([0.2, None, 0.3])

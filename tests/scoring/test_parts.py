@@ -14,6 +14,7 @@ from matlib.scoring.parts import (
     NUM_LABELS,
     OCCLUDER,
     count_pixels,
+    match_groups,
     score_parts,
     stripes,
     true_labels,
@@ -120,3 +121,13 @@ def test_stripes_are_equally_high(parts, height):
     rows = stripes(parts, height, 3)[:, 0]
     counts = torch.bincount(rows, minlength=parts + 1)
     assert counts[0] == 0 and counts[1:].max() - counts[1:].min() <= 1 and (rows.diff() >= 0).all()
+
+
+def test_parts_are_matched_one_to_one_and_those_that_overlap_nothing_are_left_over():
+    table = np.zeros((5, NUM_LABELS), int)
+    table[1, 1] = 30  # the head
+    table[2, [3, 4]] = 20  # both arms
+    table[3, 1] = 10  # the head again
+    table[4, 0] = 50  # the street
+    table[0, 0] = 100
+    assert match_groups(table) == {"head": (1, pytest.approx(30 / 40)), "arms": (2, pytest.approx(1.0))}

@@ -15,7 +15,8 @@ from matlib.data import ImageDataset, Sample
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from matlib.geometry import Keypoints, receptive_field_scale, upsample
 from matlib.models import MATOutput
-from matlib.report.figures.style import SMALL, part_colours
+from matlib.report.figures.looks import Look, without_truth
+from matlib.report.figures.style import SMALL
 
 
 def load_images(samples: Sequence[Sample], config: DataConfig) -> tuple[Float[Tensor, "b 3 h w"], np.ndarray]:
@@ -84,17 +85,26 @@ def to_image_frame(keypoints: Keypoints, scale: tuple[float, float]) -> Keypoint
     return Keypoints(in_image(keypoints.positions, scale), jacobians)
 
 
-def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float]
-                   ) -> None:
-    """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as for ``in_image``."""
-    x, y = to_pixels(in_image(positions, scale), size).T
-    colours = part_colours(len(positions))[1:]
-    axes.scatter(x, y, c=colours, s=26, edgecolors="white", linewidths=0.8, zorder=3)
+def draw_keypoints(axes: Axes, positions: Float[Tensor, "k 2"], size: tuple[int, int], scale: tuple[float, float],
+                   look: Look | None = None) -> None:
+    """Keypoints of a feature map over the image of (height, width) ``size``; ``scale`` as for ``in_image``.
+
+    Each is drawn as its part is in ``look``; without one, in a colour of its own.
+    """
+    scatter_keypoints(axes, to_pixels(in_image(positions, scale), size), look or without_truth(len(positions)))
 
 
-def part_picture(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tuple[float, float]) -> np.ndarray:
-    """(H, W, 4): the most likely part of each pixel in its colour."""
-    return part_colours(len(maps) - 1)[upsample(maps[None], size, scale)[0].argmax(0).numpy()]
+def scatter_keypoints(axes: Axes, places: Float[np.ndarray, "k 2"], look: Look, size: int = 26) -> None:
+    """Keypoints at their pixels (x, y); ``size`` in points squared."""
+    for part, (x, y) in enumerate(places, 1):
+        shape, face, edge = look.marker(part)
+        axes.scatter(x, y, color=[face], marker=shape, s=size, edgecolors=edge, linewidths=0.8, zorder=3)
+
+
+def part_picture(maps: Float[Tensor, "q h w"], size: tuple[int, int], scale: tuple[float, float],
+                 look: Look | None = None) -> np.ndarray:
+    """(H, W, 4): the most likely part of each pixel as ``look`` draws it; without one, in a colour of its own."""
+    return (look or without_truth(len(maps) - 1)).paint(upsample(maps[None], size, scale)[0].argmax(0).numpy())
 
 
 def scale_of(model: nn.Module, output: MATOutput) -> tuple[float, float]:

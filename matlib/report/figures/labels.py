@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matlib.config import DataConfig
 from matlib.data import Sample, Truth
 from matlib.data.images import read_image
-from matlib.data.truth import NUM_PARTS
 from matlib.report.figures.images import show_image
-from matlib.report.figures.style import PALETTE, part_colours
+from matlib.report.figures.looks import TRUE_PARTS, add_legend
+from matlib.report.figures.style import PALETTE
 
 #: Joints that a line connects, COCO's numbers.
 LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
@@ -38,9 +38,10 @@ def label_sheet(samples: Sequence[Sample], config: DataConfig) -> Figure:
                       linewidths=0.7, zorder=3)
         above.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
         show_image(below, image)
-        below.imshow(part_colours(NUM_PARTS)[truth.parts.numpy()] * (1, 1, 1, 0.65))
+        below.imshow(TRUE_PARTS.paint(truth.parts.numpy()) * (1, 1, 1, 0.65))
         below.imshow(truth.occluders.numpy()[..., None] * np.array([0.5, 0.5, 0.5, 0.55]))
         below.imshow(truth.hidden.numpy()[..., None] * np.array([1.0, 1.0, 1.0, 0.75]))
+    add_legend(figure, TRUE_PARTS)
     return figure
 
 

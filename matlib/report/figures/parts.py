@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -19,12 +20,12 @@ from matlib.data import Sample, Truth
 from matlib.data.truth import NUM_PARTS
 from matlib.geometry import upsample
 from matlib.report.figures.images import image_rows, part_picture
-from matlib.report.figures.style import part_colours
+from matlib.report.figures.looks import TRUE_PARTS, Look, add_legend, without_truth
 
 
 def true_part_picture(sample: Sample) -> np.ndarray:
-    """(H, W, 4): the labelled parts of a rendered image in their colours."""
-    return part_colours(NUM_PARTS)[Truth(sample).parts.numpy()]
+    """(H, W, 4): the labelled parts of a rendered image in the colours of their groups."""
+    return TRUE_PARTS.paint(Truth(sample).parts.numpy())
 
 
 def over(picture: np.ndarray, parts: np.ndarray, strength: float = 0.6) -> np.ndarray:
@@ -33,23 +34,26 @@ def over(picture: np.ndarray, parts: np.ndarray, strength: float = 0.6) -> np.nd
     return picture * (1 - alpha) + parts[..., :3] * alpha
 
 
-def part_rows(images: np.ndarray, maps: Sequence[tuple[str, Float[Tensor, "b parts h w"]]], samples: Sequence[Sample],
-              scale: tuple[float, float]) -> Figure:
+def part_rows(images: np.ndarray, maps: Sequence[tuple[str, Float[Tensor, "b parts h w"], Look]],
+              samples: Sequence[Sample], scale: tuple[float, float]) -> Figure:
     """One image a column, one network a row: each place in the colour of its most likely part; the true parts last.
 
     Args:
         images: (b, H, W, 3).
-        maps: a row's label and part maps.
+        maps: a row's label, part maps, and how the parts are drawn.
         samples: of the images, for the true parts; empty where there is no truth.
         scale: ``geometry.receptive_field_scale``.
     """
     size = images.shape[1:3]
-    rows = [list(images)] + [[over(i, part_picture(m, size, scale)) for i, m in zip(images, own)] for _, own in maps]
-    labels = ["image", *[label for label, _ in maps]]
+    rows = [list(images)]
+    rows += [[over(i, part_picture(m, size, scale, look)) for i, m in zip(images, own)] for _, own, look in maps]
+    labels = ["image", *[label for label, *_ in maps]]
     if samples:
         rows.append([true_part_picture(sample) for sample in samples])
         labels.append("true parts")
-    return image_rows(rows, labels=labels, width=0.95)
+    figure = image_rows(rows, labels=labels, width=0.95)
+    add_legend(figure, *[look for *_, look in maps], *([TRUE_PARTS] if samples else []))
+    return figure
 
 
 def part_contents(maps: Float[Tensor, "b parts h w"], samples: Sequence[Sample], scale: tuple[float, float]
@@ -73,8 +77,8 @@ def part_names(contents: Float[Tensor, "parts true"]) -> list[str]:
     return names
 
 
-def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: Sequence[str], scale: tuple[float, float]
-                ) -> str:
+def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: Sequence[str],
+                scale: tuple[float, float], look: Look | None = None) -> str:
     """A view of part maps for a static page: point at a place for its part's name, slide through the single maps.
 
     Plain HTML, SVG and script without any network; without script the most likely parts are shown.
@@ -84,14 +88,17 @@ def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: S
         maps: part maps.
         names: of the parts, background first.
         scale: ``geometry.receptive_field_scale``.
+        look: how the parts are drawn; without one, each in a colour of its own.
     """
-    panels = "".join(_panel(image, own, names, scale) for image, own in zip(images, maps))
+    look = look or without_truth(len(names) - 1)
+    panels = "".join(_panel(image, own, names, scale, look) for image, own in zip(images, maps))
     own_id = "parts-" + hashlib.sha256(panels.encode()).hexdigest()[:8]
     labels = ["most likely part", *names]
     return f"""<div id="{own_id}" class="part-viewer">
 <label><input type="range" min="0" max="{len(names)}" value="0" aria-label="which map">
 <output>{html.escape(labels[0])}</output></label>
 <div>{panels}</div>
+{_legend(look)}
 <script>(() => {{
   const root = document.getElementById("{own_id}"), labels = {_as_script(labels)};
   const output = root.querySelector("output"), slider = root.querySelector("input");
@@ -107,13 +114,20 @@ def part_viewer(images: np.ndarray, maps: Float[Tensor, "b parts h w"], names: S
 }})();</script></div>"""
 
 
-def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[str], scale: tuple[float, float]
-           ) -> str:
+def _legend(look: Look) -> str:
+    """The colours of a look, as ``looks.add_legend`` has them."""
+    hatch = "repeating-linear-gradient(135deg, #1a1a1a 0 2px, #ebebeb 2px 4px)"
+    swatches = (f'<span><i style="background: {to_hex(colour) if colour else hatch}"></i>{name}</span>'
+                for name, colour in look.legend().items())
+    return f'<p class="part-legend">{" ".join(swatches)}</p>' if look.legend() else ""
+
+
+def _panel(image: np.ndarray, maps: Float[Tensor, "parts h w"], names: Sequence[str], scale: tuple[float, float],
+           look: Look) -> str:
     size = height, width = image.shape[:2]
-    colours = part_colours(len(maps) - 1)
-    colours[0] = (0.5, 0.5, 0.5, 1.0)
+    colours = np.vstack([(0.5, 0.5, 0.5, 1.0), look.colours[1:]])
     large = upsample(maps[None], size, scale)[0].numpy()
-    layers = [part_colours(len(maps) - 1)[large.argmax(0)] * (1, 1, 1, 0.6)]
+    layers = [look.paint(large.argmax(0)) * (1, 1, 1, 0.6)]
     layers += [np.dstack([np.broadcast_to(colour[:3], (height, width, 3)), 0.9 * soft])
                for colour, soft in zip(colours, large)]
     drawn = "".join(f'<image data-map="{i}" href="{_data_uri(layer, "PNG")}" width="{width}" height="{height}" '

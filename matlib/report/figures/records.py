@@ -1,5 +1,6 @@
 """Curves and comparisons of runs, from their records."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -89,19 +90,24 @@ def rungs(panels: Mapping[str, pd.DataFrame], metric: str, labels: Mapping[str, 
 
 
 def forest(panels: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Differences with their intervals (columns ``value``, ``low``, ``high``), a panel for each test, a line at 0; a
-    column ``paper``, where there is one, as hollow diamonds."""
+    """Differences with their intervals (columns ``value``, ``low``, ``high``), a panel for each test on the same axes,
+    a line at 0; a column ``paper``, where there is one, as hollow diamonds."""
     order = list(dict.fromkeys(name for frame in panels.values() for name in frame.index))
-    figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.32 * len(order) + 1), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 0.32 * len(order) + 1), sharex=True, sharey=True,
+                                squeeze=False)
     for ax, (name, frame) in zip(axes[0], panels.items()):
         at = [len(order) - 1 - order.index(each) for each in frame.index]
         ax.errorbar(frame["value"], at, xerr=[frame["value"] - frame["low"], frame["high"] - frame["value"]],
-                    fmt="o", markersize=4, color=PALETTE[0], elinewidth=1.2)
+                    fmt="o", markersize=4, color=PALETTE[0], elinewidth=1.2, label="here")
         if "paper" in frame:
-            ax.plot(frame["paper"], at, linestyle="none", marker="D", fillstyle="none", markersize=6, color=PALETTE[1])
+            ax.plot(frame["paper"], at, linestyle="none", marker="D", fillstyle="none", markersize=6, color=PALETTE[1],
+                    label="the paper")
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.set(xlabel=title, yticks=range(len(order)), yticklabels=order[::-1], ylim=(-0.6, len(order) - 0.4))
-        ax.set_title(name, fontsize=10)
+        ax.set_title(textwrap.fill(name, 60 // len(panels)), fontsize=10)
+    if any("paper" in frame for frame in panels.values()):
+        axes[0][-1].legend()
+        _legend_above(figure, axes[0][-1])
     return figure
 
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from matlib.geometry import ThinPlateSpline, inverse_2x2
-from matlib.report.figures.images import show_image, to_pixels
+from matlib.report.figures.images import scatter_keypoints, show_image, to_pixels
 from matlib.report.figures.labels import LIMBS
-from matlib.report.figures.style import part_colours
+from matlib.report.figures.looks import Look, add_legend
 
 
 def unwarp_points(spline: ThinPlateSpline, points: Float[Tensor, "b n 2"], steps: int = 20) -> Float[Tensor, "b n 2"]:
@@ -60,19 +60,20 @@ def _grid_lines(count: int = 7) -> list[Float[Tensor, "n 2"]]:
     return [torch.stack(pair, dim=1) for t in ticks for pair in ((t.expand(60), along), (along, t.expand(60)))]
 
 
-def equivariance_arrows(images: np.ndarray, original: Float[Tensor, "b k 2"], returned: Float[Tensor, "b k 2"]
-                        ) -> Figure:
+def equivariance_arrows(images: np.ndarray, original: Float[Tensor, "b k 2"], returned: Float[Tensor, "b k 2"],
+                        look: Look) -> Figure:
     """Keypoints of each image (dots), and those of its warped copy sent back by T (arrow heads): no arrow is no error.
 
     Args:
         images: (b, h, w, 3), originals.
         original, returned: p_X and T(p_Y), in image coordinates.
+        look: how the keypoints' parts are drawn.
     """
     figure, grid = plt.subplots(1, len(images), figsize=(1.35 * len(images), 2.9), squeeze=False)
-    colours = part_colours(original.shape[1])[1:]
     for ax, image, start, end in zip(grid[0], images, original, returned):
         show_image(ax, image)
         (x, y), (u, v) = to_pixels(start, image.shape[:2]).T, to_pixels(end, image.shape[:2]).T
         ax.quiver(x, y, u - x, v - y, color="white", angles="xy", scale_units="xy", scale=1, width=0.012, zorder=2)
-        ax.scatter(x, y, s=22, c=colours, edgecolors="white", linewidths=0.7, zorder=3)
+        scatter_keypoints(ax, np.c_[x, y], look)
+    add_legend(figure, look)
     return figure
