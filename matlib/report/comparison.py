@@ -41,8 +41,7 @@ PHOTOGRAPHS = (
     Twin("Partial-iLIDS", "Partial-iLIDS", HOLISTIC, "partial_ilids", ("rank1", "rank3", "mAP"), elsewhere=True),
 )
 _TITLES = METRICS | {"rank3": "R-3"}
-_LACKING = {"joints": "needs joints, which only a detector's file gives for photographs",
-            "parts": "needs the true parts of rendered images"}
+_LACKING = {"joints": "for want of a detector's file of joints", "parts": "for want of true parts"}
 
 
 def of_twin(twin: Twin, frame: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +104,7 @@ def why_no_photographs(rows: Iterable[Row], frame: pd.DataFrame) -> dict[str, li
     for row in rows:
         if row.name not in tested:
             needs = method_class(row_config(row.name, "laptop").model.architecture).truth
-            reasons.setdefault(next((_LACKING[name] for name in needs), "not measured"), []).append(row.label)
+            reasons.setdefault(next((_LACKING[name] for name in needs), "yet"), []).append(row.label)
     return reasons
 
 

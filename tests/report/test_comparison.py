@@ -71,8 +71,8 @@ def test_photographs_are_compared_in_pairs_of_the_same_queries(photographs):
 def test_a_method_that_photographs_cannot_serve_says_what_it_needs(photographs):
     rows = [ROWS[name] for name in ("pcb", "full", "sfr", "pgfa", "horeid", "true_parts")]
     assert comparison.why_no_photographs(rows, photographs) == {
-        "not measured": ["SFR"], "needs joints, which only a detector's file gives for photographs": ["PGFA", "HOReID"],
-        "needs the true parts of rendered images": ["#1 pooled over true parts"]}
+        "yet": ["SFR"], "for want of a detector's file of joints": ["PGFA", "HOReID"],
+        "for want of true parts": ["#1 pooled over true parts"]}
 
 
 def test_every_record_of_a_twin_is_in_one_column(frame):
