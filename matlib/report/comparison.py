@@ -151,3 +151,13 @@ def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full", c
                 metric = "mAP" if "mAP" in twin.metrics else "rank1"
                 lines.setdefault(row.label, {})[f"{twin.title}, {_TITLES[metric]}"] = in_pairs(*found[metric])
     return pd.DataFrame.from_dict(lines, orient="index").fillna(NOT_RUN)
+
+
+def chances(frame: pd.DataFrame, columns: Iterable[Twin] = TWINS) -> str:
+    """What the intervals of ``against`` hold, in words."""
+    tested = [runs for column in columns if len(runs := of_twin(column, frame))]
+    repeated = [bool(runs["name"].duplicated().any()) for runs in tested]
+    if all(repeated):
+        return "other queries and other trainings"
+    return "other queries, and other trainings where some were repeated" if any(repeated) else \
+        "other queries alone, as no training was repeated"

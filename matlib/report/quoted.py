@@ -38,8 +38,8 @@ NOTES = (
     "extra augmentation.",
     "The code tests at 384 x 128.",
     "Its mAP on Occluded-Duke is of the trapezoid kind, one to two points below the plain one of the other rows.",
-    "The code works at 384 x 128, and keeps the upper part of images alone; the row seems to be that of crops from both "
-    "ends.",
+    "The code works at 384 x 128, and keeps the upper part of images alone; the row seems to be that of crops from "
+    "both ends.",
     "Trained, by its author's word, on DukeMTMC-reID's training images and not on those of Occluded-Duke.",
     "The trunk is HRNet-W32: the code has no other.",
     "The text says 1.3 points over PAT on Occluded-Duke, the table 1.7; rank-1 is best on four of the six sets, not "

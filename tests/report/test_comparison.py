@@ -68,6 +68,13 @@ def test_photographs_are_compared_in_pairs_of_the_same_queries(photographs):
     assert pairs.loc["PCB"].iloc[0].startswith("+0.0 (")
 
 
+def test_an_interval_says_which_chances_it_holds(photographs):
+    partial, single = comparison.PHOTOGRAPHS
+    assert comparison.chances(photographs, [partial]) == "other queries and other trainings"
+    assert comparison.chances(photographs, [single]) == "other queries alone, as no training was repeated"
+    assert "where some were repeated" in comparison.chances(photographs, [partial, single])
+
+
 def test_a_method_that_photographs_cannot_serve_says_what_it_needs(photographs):
     rows = [ROWS[name] for name in ("pcb", "full", "sfr", "pgfa", "horeid", "true_parts")]
     assert comparison.why_no_photographs(rows, photographs) == {
