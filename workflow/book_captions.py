@@ -13,8 +13,12 @@ from pathlib import Path
 from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+logger = logging.getLogger(__name__)
 
 SHOWN = re.compile(r'<figure class="shown (figure|table)" id="([^"]+)">(.*)</figure>', re.DOTALL)
 CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
@@ -113,9 +117,23 @@ def title(node: shown_figure) -> str:
     return node[0].astext()
 
 
+def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Every number begins with its chapter's, so that it stands once in the book and is none of the paper's; the first
+    page, which no part can number, is chapter 0."""
+    for page, kinds in env.toc_fignumbers.items():
+        if any(len(number) < 2 for found in kinds.values() for number in found.values()):
+            if page != app.config.root_doc:
+                logger.warning("%s has numbered figures or tables and no chapter number: say `numbered: true` at its "
+                               "part in book/_toc.yml", page)
+            for found in kinds.values():
+                found.update({label: (0, *number)[-2:] for label, number in found.items()})
+    return []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_enumerable_node(shown_figure, "figure", title, html=(visit_figure, depart_figure))
     app.add_enumerable_node(shown_table, "table", title, html=(visit_table, depart_table))
     app.add_node(shown_caption, html=(visit_caption, depart_caption))
     app.add_transform(NumberShown)
+    app.connect("env-get-updated", number_by_chapter, priority=900)  # after Sphinx has numbered
     return {"parallel_read_safe": True, "parallel_write_safe": True}

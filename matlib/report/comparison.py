@@ -10,6 +10,7 @@ import pandas as pd
 from matlib.ablations import Row, row_config
 from matlib.config import RunConfig
 from matlib.models import method_class
+from matlib.report.links import linked
 from matlib.report.tables import METRICS, NOT_RUN, in_pairs, mean_of, own_tests, paired_difference, training_deviation
 
 OCCLUDED, HOLISTIC = "annyville-occluded", "annyville-holistic"
@@ -109,7 +110,7 @@ def why_no_photographs(rows: Iterable[Row], frame: pd.DataFrame) -> dict[str, li
 
 
 def costs(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """What each row is given and what it takes: on the occluded twin, the mean over its runs."""
+    """What each row is given and what it takes: on the occluded twin, the mean over its n runs."""
     lines = {}
     for row in rows:
         runs = own_tests(frame[(frame["name"] == row.name) & (frame["trained_on"] == OCCLUDED)])
@@ -120,8 +121,9 @@ def costs(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
             "size": f"{config.data.height} x {config.data.width}", "trunk": config.model.trunk,
             "beside the image": _input(config), "parameters, millions": f"{runs['parameters'].iloc[0] / 1e6:.2f}",
             "CPU seconds an epoch": _number(runs["cpu_per_epoch"].mean()),
-            "milliseconds a query": f"{1000 * runs['seconds_per_query'].mean():.0f}"}
-    return pd.DataFrame.from_dict(lines, orient="index")
+            "milliseconds a query": f"{1000 * runs['seconds_per_query'].mean():.0f}",
+            "n": linked(str(len(runs)), runs["path"])}
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
 
 
 def _number(value: float) -> str:

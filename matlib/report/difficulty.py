@@ -28,6 +28,7 @@ from matlib.data.readers.rendered import find_annyville
 from matlib.errors import MatlibError, program
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
+from matlib.report.links import linked
 from matlib.report.tables import NOT_RUN, spread
 from matlib.runs.records import find_records, listed, provenance, write_record
 
@@ -64,10 +65,16 @@ def learned_rungs(data: ReIDDataset, records: pd.DataFrame) -> pd.DataFrame:
 def ladder_table(frame: pd.DataFrame) -> pd.DataFrame:
     """A line a rung: the mean over its runs, with the deviation where there are several, and their number."""
     def line(own: pd.DataFrame) -> dict[str, object]:
-        measured = {title: spread(own[metric]) for metric, title in METRICS.items()}
+        measured = {title: _cell(own, metric) for metric, title in METRICS.items()}
         return measured | {"n": len(own)}
 
-    return pd.DataFrame({label: line(frame[frame["name"] == name]) for name, label in RUNGS.items()}).T
+    lines = {label: line(frame[frame["name"] == name]) for name, label in RUNGS.items()}
+    return pd.DataFrame.from_dict(lines, orient="index", dtype=object)
+
+
+def _cell(own: pd.DataFrame, metric: str) -> str:
+    """``spread`` of a rung, leading to the records of its runs; chance and colour have none."""
+    return linked(spread(own[metric]), own["path"].dropna() if "path" in own else [])
 
 
 def write_rungs(dataset: str, root: Path | str, out: Path | str) -> Path:
@@ -88,7 +95,7 @@ def _made(dataset: str, root: Path) -> dict[str, Any]:
 
 def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
     """All rungs below the folders: ``set``, its ``preset`` and ``spread`` of cameras, ``name``, ``profile`` (of
-    networks), ``rank1`` and ``mAP`` in percent.
+    networks), ``rank1`` and ``mAP`` in percent, ``path`` of a network's record.
 
     A network counts where it was tested on the very images of the set's other rungs. Raises MatlibError for a damaged
     file.
@@ -109,8 +116,8 @@ def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
                 raise MatlibError(f"{record['path']} is not a run's record: it has no {' and '.join(METRICS)} on "
                                   f"{tested['name']}; delete it and run the training again")
             percent = {metric: 100 * measured[metric] for metric in METRICS}
-            lines.append(of | {"name": config.name, "profile": config.profile, **percent})
-    return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS])
+            lines.append(of | {"name": config.name, "profile": config.profile, "path": record["path"], **percent})
+    return pd.DataFrame(lines, columns=["set", "preset", "spread", "name", "profile", *METRICS, "path"])
 
 
 def _read_rungs(path: Path) -> dict:
@@ -133,9 +140,9 @@ def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:
     """
     usual = frame[frame["spread"] == 1].sort_values("preset", ascending=False, kind="stable")  # tiny, small, large
     titles = usual["set"].str.removeprefix("annyville-") + ", " + usual["preset"]
-    cells = {(name, title): spread(own[metric]) for (name, title), own in usual.groupby(["name", titles])}
+    cells = {(name, title): _cell(own, metric) for (name, title), own in usual.groupby(["name", titles])}
     return pd.DataFrame({title: {label: cells.get((name, title), NOT_RUN) for name, label in RUNGS.items()}
-                         for title in dict.fromkeys(titles)})
+                         for title in dict.fromkeys(titles)}, dtype=object)
 
 
 def rungs_by_spread(frame: pd.DataFrame, of: str) -> pd.DataFrame:

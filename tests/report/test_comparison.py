@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from matlib.ablations import ROWS, Row
+from matlib.ablations import ROWS, Row, row_config
 from matlib.evaluation import Interval
 from matlib.report import comparison, quoted, tables
 
@@ -84,6 +84,15 @@ def test_a_method_that_photographs_cannot_serve_says_what_it_needs(photographs):
 
 def test_every_record_of_a_twin_is_in_one_column(frame):
     assert sum(len(comparison.of_twin(twin, frame)) for twin in comparison.TWINS) == len(frame)
+
+
+def test_costs_lead_to_the_runs_of_the_occluded_twin(frame):
+    frame = frame.assign(config=row_config("pcb", "laptop"), parameters=2_000_000, cpu_per_epoch=11.0,
+                         seconds_per_query=0.004)
+    costs = comparison.costs([ROWS["pcb"], ROWS["full"]], frame)
+    assert costs.loc["PCB", "milliseconds a query"] == "4"
+    assert costs.loc["PCB", "n"].pieces == (("1", ("runs/pcb/seed60/record.json",)),)
+    assert costs.loc["#5 full model", "n"] == "2"
 
 
 def test_what_was_not_run_and_whose_methods_there_are(frame):

@@ -93,6 +93,9 @@ def test_rungs_of_several_sets_stand_side_by_side(data, tmp_path):
     assert table.columns.tolist() == ["occluded, tiny"]
     assert table.loc["plain CNN"].item() == "50.0 ± 14.1" and table.loc["chance"].item() == "100.0"
     assert table.loc["CNN pooled over the true visible parts"].item() == "–"
+    records = tuple(str(out / f"seed{seed}" / "record.json") for seed in (0, 1))
+    assert table.loc["plain CNN"].item().pieces == (("50.0 ± 14.1", records),)
+    assert table.loc["chance"].item().pieces == (("100.0", ()),)
 
 
 def rungs_file(folder, spread, preset="small"):
