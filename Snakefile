@@ -12,7 +12,7 @@ What is made again, and when:
   scores of the shown run, and again when the code that scores changes.
   pages  the other notebooks: whenever the notebook, a record that it reads or the code that it runs changes
          (workflow/sources.py: a comment or a docstring is none, unless the page prints it).
-  html   whenever a page or a text of the book changes.
+  html   whenever a page, a text of the book or a file of the library changes: its docstrings are pages.
 Everything is made in the working directory (--directory); the sources are read from where this file is.
 """
 
@@ -70,7 +70,8 @@ REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", 
              for path in sorted((BOOK / folder).rglob("*.json"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
 SITE = [*map(str, sorted((SOURCE / "workflow").glob("book_*.py"))),
-        *(str(SOURCE / name) for name in ("CITATION.cff", "LICENSE"))]
+        *(str(SOURCE / name) for name in ("CITATION.cff", "LICENSE", "CHANGELOG.md"))]
+LIBRARY = [str(path) for path in sorted((SOURCE / "matlib").rglob("*.py"))]  # its docstrings are pages
 PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
@@ -363,11 +364,11 @@ rule html:
     input:
         TEXTS,
         SITE,
+        LIBRARY,
         config=SOURCE / "_config.yml",
         pages=PAGES,
     output: "_build/html/.buildinfo"
     log: "_build/html.log"
-    params: code=CODE.digest_of("matlib.report.record_pages"),
     shell:
         "exec python {SOURCE:q}/workflow/book_html.py {BOOK:q} _build/html --pages {input.pages:q}"
         " --config {input.config:q} --log {log:q}"
