@@ -1,5 +1,5 @@
-"""The status page: when each notebook of the book was executed, for how long, with which versions, and whether it
-passed. A Sphinx extension with one directive, ``{execution-status}``.
+"""When each notebook of the book was executed, for how long, with which versions, and whether it passed: a page, by the
+directive ``{execution-status}``; and under each notebook's title what it takes to run it. A Sphinx extension.
 """
 
 import json
@@ -13,6 +13,9 @@ from sphinx.application import Sphinx
 
 from matlib.report.text import framed_table
 
+#: What a notebook needs that has such a parameter.
+NEEDS = {"run": "a trained run", "runs": "trained runs", "records": "records of runs", "chosen_on": "records of runs",
+         "ladder": "records of runs", "own": "records of runs"}
 COLUMNS = ("page", "executed (UTC)", "seconds", "cells", "outcome", "versions")
 
 
@@ -40,6 +43,31 @@ def status(name: str, notebook: dict[str, Any]) -> list[str]:
     return [f'<a href="{name}.html">{escape(name)}</a>', *map(escape, values)]
 
 
+def needs(notebook: dict[str, Any]) -> list[str]:
+    """What it takes to run an executed notebook, as HTML: by its execution and by the parameters that it was given."""
+    execution, made = (notebook["metadata"].get(name, {}) for name in ("papermill", "matlib"))
+    if not execution.get("end_time"):
+        return []
+    given = execution["parameters"]
+    wants = [words for name, words in NEEDS.items() if given.get(name)]
+    seconds = execution["duration"]
+    time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    lines = [("Time to run", time + {True: ", with a GPU", False: ", no GPU"}.get(made.get("gpu"), "")),
+             ("Needs", ", ".join(dict.fromkeys(wants)) or "nothing but the library"),
+             ("Data", escape(given.get("dataset", "")) or ("several sets" if "root" in given else "none"))]
+    return [f"<b>{title}</b> {words}" for title, words in lines]
+
+
+def add_needs(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Puts ``needs`` below a notebook's title."""
+    path = Path(app.srcdir) / f"{pagename}.ipynb"
+    if path.exists() and (lines := needs(json.loads(path.read_text()))):
+        items = "".join(f"<li>{line}</li>" for line in lines)
+        shown = f'</h1>\n<ul class="page-needs" aria-label="What this page takes">{items}</ul>'
+        context["body"] = context["body"].replace("</h1>", shown, 1)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("execution-status", ExecutionStatus)
+    app.connect("html-page-context", add_needs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -115,17 +115,18 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], show: bool
     except DeadKernelError:
         raise ValueError(f"{notebook}: its kernel was killed, perhaps for want of memory; give the same command again "
                          f"(as far as it came: {partial})") from None
-    _add_versions(partial)
+    _add_circumstances(partial)
     hide_defaults(partial)
     partial.replace(output)
 
 
-def _add_versions(notebook: Path) -> None:
-    """Says in the notebook with which versions it was executed, for the book's status page."""
+def _add_circumstances(notebook: Path) -> None:
+    """Says in the notebook with which versions it was executed, and whether a GPU was there, for the book's pages."""
     content = json.loads(notebook.read_text())
     found = {"python": platform.python_version(), "matlib": matlib.__version__}
     found |= {name: version(name) for name in ("torch", "numpy", "pandas", "matplotlib")}
-    content["metadata"]["matlib"] = {"versions": found}
+    gpu = any(Path("/dev").glob("nvidia[0-9]*")) and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+    content["metadata"]["matlib"] = {"versions": found, "gpu": gpu}
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

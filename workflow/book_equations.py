@@ -1,0 +1,45 @@
+"""Links where the prose names an equation of the paper by its number, as in "Equation 9" or "Equations 10 to 12".
+
+A Sphinx extension. A page gives an equation of the paper the target ``eq-9`` and ``\\tag{9}``.
+"""
+
+import re
+from collections.abc import Iterator
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+NAMED = re.compile(r"\bEquations?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)")
+NUMBER = re.compile(r"\d+")
+#: What is no prose, or leads somewhere already.
+APART = (nodes.reference, nodes.title, nodes.literal, nodes.literal_block, nodes.raw)
+
+
+def link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for text in list(doctree.findall(nodes.Text)):
+        if NAMED.search(text) and not any(isinstance(above, APART) for above in _above(text)):
+            text.parent.replace(text, list(_pieces(app, docname, text.astext())))
+
+
+def _pieces(app: Sphinx, docname: str, text: str) -> Iterator[nodes.Node]:
+    """The text, with a link in the place of each equation's number; the first holds the word before it, too."""
+    labels, start = app.env.get_domain("std").anonlabels, 0
+    for named in NAMED.finditer(text):
+        for number in NUMBER.finditer(text, named.start(1), named.end(1)):
+            if label := labels.get(f"eq-{number[0]}"):
+                begin = named.start() if number.start() == named.start(1) else number.start()
+                address = app.builder.get_relative_uri(docname, label[0]) if label[0] != docname else ""
+                yield nodes.Text(text[start:begin])
+                yield nodes.reference("", text[begin:number.end()], internal=True, refuri=f"{address}#{label[1]}")
+                start = number.end()
+    yield nodes.Text(text[start:])
+
+
+def _above(node: nodes.Node) -> Iterator[nodes.Node]:
+    while node := node.parent:
+        yield node
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("doctree-resolved", link_equations)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
