@@ -23,7 +23,7 @@ BUILD = python workflow/cluster.py $(ON) && snakemake --workflow-profile $(PROFI
 	--config profile=$(PROFILE) seeds="$(SEEDS)" tables="$(TABLES)" on=$(ON) gpus=$(or $(GPUS),0)
 
 .DEFAULT_GOAL := help
-.PHONY: help book table1 table2 table3 reproduce plan test test-cluster lab lock environment strip clean clean-runs
+.PHONY: help book pdf table1 table2 table3 reproduce plan test test-cluster lab lock environment strip clean clean-runs
 
 help:  ## list the targets
 	@echo "make TARGET [PROFILE=laptop|town|paper|smoke] [SEEDS=\"0 1 2\"] [TABLES=\"1 2 3\"] [ON=local|slurm|kubernetes] [JOBS=n] [GPUS=n]"
@@ -39,6 +39,10 @@ endif
 book: .venv/installed  ## data, training, notebooks, HTML; goes on where it was stopped
 	@$(BUILD)
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+pdf: book  ## the same as one PDF; printed by chromium
+	@python workflow/book_pdf.py _build/html _build/book.pdf
+	@echo "The PDF: $(CURDIR)/_build/book.pdf"
 
 table1 table2 table3: table%: .venv/installed  ## one table's runs, and the book with them
 	@$(MAKE) --no-print-directory book TABLES=$*

@@ -108,6 +108,15 @@ def test_what_a_killed_process_started_ends_with_the_command(tmp_path):
     assert done.returncode != 0 and not psutil.pid_exists(int(done.stdout))
 
 
+def test_a_pdf_without_a_browser_is_one_sentence(tmp_path):
+    program = [sys.executable, REPOSITORY / "workflow" / "book_pdf.py", tmp_path, tmp_path / "book.pdf"]
+    for browser, said in (("no-such-browser", "there is no built book"), ("no-such-browser", "printed by chromium")):
+        done = subprocess.run(program, env=os.environ | {"CHROMIUM": browser}, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
+        assert done.stderr.count("\n") == 1 and not (tmp_path / "book.pdf").exists()
+        (tmp_path / "index.html").write_text("")
+
+
 def _make(folder: Path, *arguments: str, **environment: str) -> str:
     """What make prints, as it would from a shell: a make around the tests tells those under it how to speak."""
     outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
