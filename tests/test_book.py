@@ -1,15 +1,19 @@
 """The smoke profile, from nothing to the HTML: what was made, and what a reader without a network finds in it."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from book_status import needs
 from bs4 import BeautifulSoup
+from nbformat import v4, writes
 from pipeline import REPOSITORY, snakemake
 
 from matlib.ablations import TABLE_1
@@ -116,6 +120,71 @@ def test_the_status_page_has_every_notebook_as_passed(contents) -> None:
     assert all("passed" in line and "torch" in line for line in lines.values())
 
 
+def test_each_notebook_says_what_it_takes_to_run(pipeline: Path, contents) -> None:
+    pages = {path.stem: page for path, page in contents.items() if path.parent.name == "html"}
+    seconds = {line.td.get_text(): float(line.find_all("td")[2].get_text())
+               for line in pages["status"].select("article tbody tr")}
+    for path in (pipeline / "_build" / "src").glob("*.ipynb"):
+        given = json.loads(path.read_text())["metadata"]["papermill"]["parameters"]
+        said = pages[path.stem].select_one("h1 + ul.page-needs").get_text(" ")
+        assert f" {seconds[path.stem]:.0f} s" in said or f" {seconds[path.stem] / 60:.0f} min" in said, path.stem
+        assert "GPU" in said and given.get("dataset", "Data") in said, path.stem
+        assert ("a trained run" in said) == bool(given.get("run")), path.stem
+    assert not pages["notation"].select("ul.page-needs")
+
+
+def test_what_a_notebook_takes_comes_from_its_execution() -> None:
+    def said(parameters: dict, duration: float = 30, **made: bool) -> list[str]:
+        execution = {"end_time": "2026-01-01", "duration": duration, "parameters": parameters}
+        return needs({"metadata": {"papermill": execution, "matlib": made}})
+
+    assert said({"run": "runs/x", "dataset": "<b>"}, gpu=False) == [
+        "<b>Time to run</b> 30 s, no GPU", "<b>Needs</b> a trained run", "<b>Data</b> &lt;b&gt;"]
+    assert said({"records": ["a"], "own": ["b"], "runs": []}, 400, gpu=True) == [
+        "<b>Time to run</b> 7 min, with a GPU", "<b>Needs</b> records of runs", "<b>Data</b> none"]
+    assert needs({"metadata": {}}) == []
+
+
+def test_the_reference_has_signatures_with_shapes_and_the_prose_leads_to_it(contents) -> None:
+    pages = {path.name: page for path, page in contents.items() if path.name.startswith("api")}
+    warp = pages["api_mathematics.html"].find(id="matlib.geometry.warp")
+    assert re.search(r"Float\[Tensor,\s*'b [^']*h w[^']*'\]", warp.get_text())
+    links = [a["href"] for path, page in contents.items() for a in page.select("article a[href^='api_']:has(code)")]
+    assert len(links) > 10
+    for link in links:
+        page, _, name = link.partition("#")
+        assert name.startswith("matlib.") and pages[page].find(id=name), link
+
+
+#: What pages show and who renders the town have no reference: no reader of the book imports them.
+APART = {"report", "annyville", "commands", "difficulty", "__main__", "__init__"}
+
+
+def test_the_reference_has_every_module_that_a_reader_may_import(contents) -> None:
+    said = {span["id"] for path, page in contents.items() if path.name.startswith("api_")
+            for span in page.select("[id^='module-matlib']")}
+    files = [path.relative_to(REPOSITORY / "matlib") for path in (REPOSITORY / "matlib").rglob("*.py")]
+    modules = {f"module-matlib.{'.'.join(path.with_suffix('').parts)}" for path in files
+               if not APART & {path.parts[0].removesuffix(".py"), path.stem}}
+    assert modules - said == set() and len(modules) > 60
+
+
+def test_where_the_prose_names_an_equation_of_the_paper_it_leads_to_it(html: Path, contents) -> None:
+    links = 0
+    for path, page in contents.items():
+        for text in page.find_all(string=re.compile(r"\bEquations?\s+\d")):
+            if text.find_parent(["p", "li"]) and not text.find_parent(["a", "nav", "template", "code", "pre"]) \
+                    and not text.find_parent(class_="cell_output"):
+                raise AssertionError(f"{path.name}: {text}")
+        for a in page.select("article a[href*='#eq-']"):
+            number = re.search(r"\d+$", a.get_text())[0]
+            target = (path.parent / urlsplit(a["href"]).path) if urlsplit(a["href"]).path else path
+            math = contents[target].find(id=urlsplit(a["href"]).fragment)
+            assert f"\\tag{{{number}}}" in math.get_text(), f"{path.name}: {a}"
+            links += 1
+    assert links > 30
+
+
 def test_book_shows_no_error_warning_or_path_of_this_machine(pages: dict[Path, BeautifulSoup]) -> None:
     for path, page in pages.items():
         for unwanted in ("Traceback (most recent call last)", "Warning:", str(REPOSITORY), sys.prefix):
@@ -132,6 +201,9 @@ def test_every_page_is_titled_and_says_what_made_it(html: Path, pages, contents)
         assert footer, path.name
         for said in (f"matlib {citation['version']}", citation["license"], citation["title"], "arXiv:"):
             assert said in footer.get_text(), f"{path.name}: {said}"
+        for name in ("CHANGELOG.md", "LICENSE", "CITATION.cff"):
+            link = footer.find("a", href=re.compile(f"{name}$"))
+            assert (path.parent / link["href"]).is_file(), f"{path.name}: {name}"
         assert page.find("link", rel="icon")["href"].endswith("favicon.svg")
 
 
@@ -198,28 +270,59 @@ def test_every_figure_and_table_is_numbered_captioned_and_described(contents) ->
     assert shown > 80
 
 
+def test_no_two_figures_or_tables_of_the_book_have_one_number_and_none_has_one_of_the_papers(contents) -> None:
+    numbers = [caption.get_text(strip=True) for page in contents.values() for caption in page.select(".caption-number")]
+    assert len(numbers) > 80
+    assert not [number for number in numbers if not re.fullmatch(r"(Figure|Table) \d+\.\d+", number)]
+    assert [number for number, count in Counter(numbers).items() if count > 1] == []
+
+
+@pytest.mark.parametrize(("numbered", "said"), [("true", ""), ("false", "page has numbered figures or tables")])
+def test_a_page_with_tables_needs_a_chapter_number(tmp_path: Path, numbered: str, said: str) -> None:
+    toc = f"format: jb-book\nroot: first\nparts:\n  - numbered: {numbered}\n    chapters:\n      - file: page\n"
+    table = "# A page\n\n{numref}`tab`\n\n:::{table} A table.\n:name: tab\n\n| a |\n|---|\n| b |\n:::\n"
+    first = table.replace("tab`", "tab-first`").replace("tab\n", "tab-first\n")
+    build = small_book(tmp_path, toc, {"first.md": first, "page.md": table})
+    assert (build.returncode != 0) == bool(said) and said in build.stderr
+    for name, number in () if said else (("first", "Table 0.1"), ("page", "Table 1.1")):
+        page = BeautifulSoup((tmp_path / f"_build/html/{name}.html").read_text(), "html.parser")
+        assert [page.select_one(mark).get_text(strip=True) for mark in (".caption-number", "p a .std")] == [number] * 2
+
+
 def test_parameters_stand_once_and_set_up_cells_not_at_all(contents) -> None:
     for path, page in contents.items():
         assert not page.find(string=re.compile(r"check_parameters\(")), path.name
         assert len(page.select("div.tag_parameters, div.tag_injected-parameters")) <= 1, path.name
 
 
-@pytest.mark.parametrize(("address", "buttons"), [("", 0), ("https://github.com/someone/matlib", 1)])
-def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address: str, buttons: int) -> None:
+def small_book(folder: Path, toc: str, pages: dict[str, str], address: str = "") -> subprocess.CompletedProcess:
+    """Builds a book of these pages with the settings and extensions of this one."""
     config = yaml.safe_load((REPOSITORY / "_config.yml").read_text())
     config["repository"]["url"] = address
     for extension in config["sphinx"]["local_extensions"]:
         config["sphinx"]["local_extensions"][extension] = str(REPOSITORY / "workflow")
     del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"], config["html"]["favicon"]
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: page\n")
-    (tmp_path / "book" / "page.md").write_text("# A page\n\n$$x$$\n")
-    build = subprocess.run(["jupyter-book", "build", "book", "-W", "-q"], cwd=tmp_path,
-                           capture_output=True, text=True)
+    (folder / "_config.yml").write_text(yaml.safe_dump(config))
+    (folder / "book").mkdir()
+    (folder / "book" / "_toc.yml").write_text(toc)
+    for name, text in pages.items():
+        (folder / "book" / name).write_text(text)
+    return subprocess.run(["jupyter-book", "build", "book", "-W", "-q"], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("address", "buttons"), [("", 0), ("https://github.com/someone/matlib", 1)])
+def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address: str, buttons: int) -> None:
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# A notebook")],
+                               metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    toc = "format: jb-book\nroot: page\nchapters:\n  - file: run\n"
+    build = small_book(tmp_path, toc, {"page.md": "# A page\n\n$$x$$\n", "run.ipynb": writes(notebook)}, address)
     assert build.returncode == 0, build.stderr
     page = BeautifulSoup((tmp_path / "_build/html/page.html").read_text(), "html.parser")
     links = {a["href"] for a in page.find_all("a", href=True) if address and a["href"].startswith(address)}
     wanted = {address, f"{address}/edit/main/book/page.md", f"{address}/blob/main/book/page.md?plain=1"}
     assert (wanted <= links and any("/issues/" in link for link in links)) if buttons else not links
     assert bool(page.select(".dropdown-source-buttons")) == bool(buttons)
+    run = BeautifulSoup((tmp_path / "_build/html/run.html").read_text(), "html.parser")
+    started = [a["href"] for a in run.select("a[href*='mybinder.org']")]
+    assert bool(started) == bool(buttons)
+    assert all("someone/matlib/main" in where and "run.ipynb" in where for where in started)

@@ -3,17 +3,21 @@
 Needs chromium (Debian: apt-get install chromium; CHROMIUM names another browser); skips without one.
 """
 
-import os
-import shutil
+import http.server
+import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from book_pdf import browser_program, print_site, whole
 from playwright.sync_api import Browser, Page, sync_playwright
 
 PHONE, SCREEN = 390, 1280
+SHEET = 680  # A4 between its margins
 AXE = Path(find_spec("axe_playwright_python").origin).with_name("axe.min.js")
 #: What axe calls these is a finding; the lesser ones are advice.
 SEVERE = ("serious", "critical")
@@ -41,6 +45,10 @@ CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, selec
 REACHED = "() => document.activeElement === document.body ? null : document.activeElement.dataset.control"
 
 
+SCROLLS = """() => [...document.querySelectorAll("article :is(pre, .text_html, .pst-scrollable-table-container)")]
+    .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 200))"""
+
+
 @dataclass
 class Visit:
     """What a page did and had when it was opened."""
@@ -53,6 +61,7 @@ class Visit:
     wide: list[str]
     cut: list[str]
     findings: list[list]
+    paper: list[str]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.theme}, {self.width} px"
@@ -60,7 +69,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    program = browser_program()
     if not program:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
@@ -85,7 +94,7 @@ def visits(browser: Browser, shown: list[Path]) -> list[Visit]:
 
 def visit(browser: Browser, path: Path, theme: str, width: int) -> Visit:
     page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
-    seen = Visit(path.name, theme, width, [], [], [], [], [])
+    seen = Visit(path.name, theme, width, [], [], [], [], [], [])
     page.on("request", lambda request: seen.requests.append(request.url))
     page.on("console", lambda message: seen.messages.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: seen.messages.append(f"error: {error}"))
@@ -94,6 +103,10 @@ def visit(browser: Browser, path: Path, theme: str, width: int) -> Visit:
     if width == SCREEN:
         page.add_script_tag(path=AXE)
         seen.findings = page.evaluate(AXE_RUN)
+    else:
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": SHEET, "height": 900})
+        seen.paper = [*page.evaluate(WIDE), *page.evaluate(SCROLLS)]
     page.close()
     return seen
 
@@ -123,6 +136,11 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_no_equation_is_cut(visi
     assert not found, "\n".join(found)
 
 
+def test_on_paper_no_code_table_or_equation_is_cut(visits: list[Visit]) -> None:
+    found = [f"{seen.name}: {what}" for seen in visits for what in seen.paper[:3]]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("word", SEARCHED)
 def test_search_finds_a_word_on_the_page_that_explains_it(browser: Browser, html: Path, word: str) -> None:
     page = browser.new_page()
@@ -147,3 +165,55 @@ def test_the_keyboard_reaches_every_control(browser: Browser, html: Path, name: 
     words = [page.eval_on_selector(f"[data-control='{i}']", "e => e.outerHTML.slice(0, 150)") for i in sorted(missed)]
     page.close()
     assert count > 20 and not words, "\n".join(words)
+
+
+@pytest.mark.parametrize(("name", "link", "said"), [
+    ("parts", "a[href='objective.html#eq-9']", "(9)"), ("parts", "a[href='#fig-parts-maps']", "Figure"),
+    ("intro", "a[href^='references.html#']", "Motion-aware transformer"),
+    ("model", "a[href='#equation-flow']", "")])
+@pytest.mark.parametrize("reach", ["hover", "focus"])
+def test_what_stands_behind_a_link_is_shown_to_mouse_and_keyboard(browser, html, name, link, said, reach) -> None:
+    page = browser.new_page(viewport={"width": SCREEN, "height": 900})
+    open_page(page, html / f"{name}.html")
+    place = page.locator(f"article {link}").first
+    if reach == "focus":
+        page.keyboard.press("Tab")  # the browser shows focus to those who came by keyboard
+    getattr(place, reach)()
+    preview = page.locator("#preview[role=tooltip]")
+    preview.wait_for(timeout=5000)
+    page.wait_for_function("() => !/\\\\\\[/.test(document.querySelector('#preview').textContent)")  # typeset
+    assert place.get_attribute("aria-describedby") == "preview"
+    assert said in preview.inner_text() and (said or preview.locator("mjx-container").count())
+    box = preview.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= SCREEN and box["height"] > 15
+    page.keyboard.press("Escape")
+    assert not preview.is_visible() and not place.get_attribute("aria-describedby")
+    page.close()
+
+
+@pytest.mark.parametrize("word", ["captions", "display"])
+def test_search_shows_no_folded_code(browser: Browser, html: Path, word: str) -> None:
+    handler = partial(QuietHandler, directory=html)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # of files, search shows titles alone
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/search.html?q={word}")
+        page.wait_for_selector("#search-results li p.context")
+        page.wait_for_load_state("networkidle")
+        excerpts = page.locator("#search-results p.context").all_inner_texts()
+        page.close()
+        server.shutdown()
+    assert excerpts and not [text for text in excerpts if "captions." in text or "display(" in text]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_whole_book_is_one_pdf_with_an_outline(browser: Browser, html: Path, tmp_path: Path) -> None:
+    print_site(html, tmp_path / "book.pdf")
+    content = (tmp_path / "book.pdf").read_bytes()
+    assert content.startswith(b"%PDF") and b"/Outlines" in content and b"file:" not in content
+    assert len(re.findall(rb"/Type ?/Page\b", content)) > 100
+    assert not (html / "whole.html").exists()

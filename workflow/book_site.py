@@ -16,6 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 SOURCE = Path(__file__).parents[1]
+#: Files that lie beside the pages, and that the footer links.
+BESIDE = ("CITATION.cff", "LICENSE", "CHANGELOG.md")
 #: The parts of MathJax that pages load, instead of a bundle with a menu and speech rules of half a megabyte. What its
 #: package holds beside them is not copied: a page that needs \cancel, say, adds "cancel" here.
 TEX = ["ams", "boldsymbol", "noundefined"]
@@ -32,8 +34,19 @@ SOURCE_MAP = re.compile(r"(/\*#|//#) sourceMappingURL=\S+?( ?\*/)?(\n|$)")
 ICON_SCRIPT = re.compile(r'\s*<script[^>]*/fontawesome\.js[^>]*></script>')
 UNUSED_SCRIPTS = re.compile(
     r'\s*<script[^>]*[/"](?:fontawesome|searchtools|language_data|searchindex)\.js[^>]*></script>')
-#: A page that is opened as a file may not read others, so that its search shows titles alone.
-NO_EXCERPTS = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+#: A page that is opened as a file may not read others, so that its search shows titles alone. Elsewhere excerpts are
+#: of what a reader sees: not of folded code.
+EXCERPTS = """
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+addEventListener("DOMContentLoaded", () => {
+  const text = Search.htmlToText;
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll("details.hide, .page-needs").forEach(folded => folded.remove());
+    return text(page.documentElement.outerHTML, anchor);
+  };
+});
+"""
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{title}</title><meta http-equiv="refresh" content="0; url={page}"></head>
@@ -47,20 +60,23 @@ def configure(app: Sphinx, config: Config) -> None:
     for button in ("repository", "edit_page", "issues", "source"):
         options[f"use_{button}_button"] = bool(options.get("repository_url"))
     citation = yaml.safe_load((SOURCE / "CITATION.cff").read_text())
+    if options.get("repository_url"):  # .binder/environment.yml
+        options["launch_buttons"] = {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"}
     options["extra_footer"] = footer(citation, options.get("repository_url"))
-    config.html_extra_path = [*config.html_extra_path, str(SOURCE / "CITATION.cff"), str(SOURCE / "LICENSE")]
+    config.html_extra_path = [*config.html_extra_path, *(str(SOURCE / name) for name in BESIDE)]
     config.mathjax_path = "mathjax/startup.js"
     config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": {"[+]": TEX}}}
 
 
 def footer(citation: dict[str, Any], repository: str | None) -> str:
-    """Version, licence and how to cite, as HTML."""
+    """Version, changes, licence and how to cite, as HTML."""
     name = f"matlib {escape(str(citation['version']))}"
     if repository:
         name = f'<a href="{escape(repository)}">{name}</a>'
     authors = ", ".join(author["name"] for author in citation["authors"])
     paper = citation["references"][0]
-    return (f'<p>{name}, licence <a href="LICENSE">{escape(citation["license"])}</a>.</p>'
+    return (f'<p>{name} (<a href="CHANGELOG.md">changes</a>), '
+            f'licence <a href="LICENSE">{escape(citation["license"])}</a>.</p>'
             f'<p>To cite it (<a href="CITATION.cff">CITATION.cff</a>): {escape(authors)}. '
             f'<cite>{escape(citation["title"])}</cite>, version {escape(str(citation["version"]))}. '
             f'And the paper that it reproduces: {escape(paper["authors"][0]["family-names"])} et al. '
@@ -70,8 +86,8 @@ def footer(citation: dict[str, Any], repository: str | None) -> str:
 def drop_unused_assets(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Of the files and scripts that extensions add to every page, keeps each once, and those that the page uses."""
     if pagename == "search":
-        app.add_js_file(None, body=NO_EXCERPTS)
-    for name in ("LICENSE", "CITATION.cff"):  # pages lie in folders, too
+        app.add_js_file(None, body=EXCERPTS)
+    for name in BESIDE:  # pages lie in folders, too
         context["theme_extra_footer"] = context["theme_extra_footer"].replace(
             f'href="{name}"', f'href="{context["pathto"](name, resource=True)}"')
     context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
