@@ -128,7 +128,7 @@ def test_each_notebook_says_what_it_takes_to_run(pipeline: Path, contents) -> No
         given = json.loads(path.read_text())["metadata"]["papermill"]["parameters"]
         said = pages[path.stem].select_one("h1 + ul.page-needs").get_text(" ")
         assert f" {seconds[path.stem]:.0f} s" in said or f" {seconds[path.stem] / 60:.0f} min" in said, path.stem
-        assert "GPU" in said and given.get("dataset", "Data") in said, path.stem
+        assert "GPU" in said and given.get("dataset", "") in said, path.stem
         assert ("a trained run" in said) == bool(given.get("run")), path.stem
     assert not pages["notation"].select("ul.page-needs")
 
@@ -141,7 +141,7 @@ def test_what_a_notebook_takes_comes_from_its_execution() -> None:
     assert said({"run": "runs/x", "dataset": "<b>"}, gpu=False) == [
         "<b>Time to run</b> 30 s, no GPU", "<b>Needs</b> a trained run", "<b>Data</b> &lt;b&gt;"]
     assert said({"records": ["a"], "own": ["b"], "runs": []}, 400, gpu=True) == [
-        "<b>Time to run</b> 7 min, with a GPU", "<b>Needs</b> records of runs", "<b>Data</b> none"]
+        "<b>Time to run</b> 7 min, with a GPU", "<b>Needs</b> records of runs"]
     assert needs({"metadata": {}}) == []
 
 
@@ -149,11 +149,13 @@ def test_the_reference_has_signatures_with_shapes_and_the_prose_leads_to_it(cont
     pages = {path.name: page for path, page in contents.items() if path.name.startswith("api")}
     warp = pages["api_mathematics.html"].find(id="matlib.geometry.warp")
     assert re.search(r"Float\[Tensor,\s*'b [^']*h w[^']*'\]", warp.get_text())
-    links = [a["href"] for path, page in contents.items() for a in page.select("article a[href^='api_']:has(code)")]
-    assert len(links) > 10
-    for link in links:
+    links = [(a["href"], a.get_text()) for path, page in contents.items()
+             for a in page.select("article a[href^='api_']:has(code)")]
+    for link, words in links:
         page, _, name = link.partition("#")
-        assert name.startswith("matlib.") and pages[page].find(id=name), link
+        assert pages[page].find(id=name) and words.partition("(")[0].split(".")[-1] == name.split(".")[-1], link
+    assert {"matlib.data.Truth", "IdentityHead"} <= {words for _, words in links}
+    assert "data.joints" not in {words for _, words in links}  # a setting
 
 
 #: What pages show and who renders the town have no reference: no reader of the book imports them.

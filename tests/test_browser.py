@@ -170,7 +170,7 @@ def test_the_keyboard_reaches_every_control(browser: Browser, html: Path, name: 
 @pytest.mark.parametrize(("name", "link", "said"), [
     ("parts", "a[href='objective.html#eq-9']", "(9)"), ("parts", "a[href='#fig-parts-maps']", "Figure"),
     ("intro", "a[href^='references.html#']", "Motion-aware transformer"),
-    ("model", "a[href='#equation-flow']", "")])
+    ("model", "a.reference[href='#equation-flow']", "")])
 @pytest.mark.parametrize("reach", ["hover", "focus"])
 def test_what_stands_behind_a_link_is_shown_to_mouse_and_keyboard(browser, html, name, link, said, reach) -> None:
     page = browser.new_page(viewport={"width": SCREEN, "height": 900})

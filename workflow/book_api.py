@@ -1,6 +1,7 @@
 """The library's reference: docstrings as autodoc reads them, and links from the prose. A Sphinx extension.
 
-Inline code that names one function, class or module of the reference leads to it, as `geometry.warp` does.
+Inline code that names one function, class or module of the reference leads to it, as `geometry.warp` or `warp(...)`
+do; a bare word may be anything, and `data.joints` is a setting.
 """
 
 import re
@@ -11,7 +12,7 @@ from sphinx.config import Config
 from sphinx.domains.python import PythonDomain
 
 PAGES = re.compile(r"api(_\w+)?")
-NAME = re.compile(r"[A-Za-z][\w.]*[._]\w+(?:\(\))?")  # a bare word may be anything
+NAME = re.compile(r"(?=.*[._(]|[A-Z]+[a-z]+[A-Z])([A-Za-z][\w.]*)(?:\(.*\))?")
 RANGED = re.compile(r"[~\w.]*\bAnnotated\[([~\w.]+), [~\w.]*\bRange\([^)]*\)\]")
 BAR = re.compile(r"``.*?``|\|", re.DOTALL)
 
@@ -53,12 +54,18 @@ def link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def find(domain: PythonDomain, text: str) -> tuple[str, str] | None:
-    """Page and anchor of the one thing that a text names: by its last word, and whatever stands before that."""
-    if not NAME.fullmatch(text):
+    """Page and anchor of the one thing that a text names: by the end of its full name, or by a package that has it."""
+    named = NAME.fullmatch(text)
+    if not named:
         return None
-    words = text.removesuffix("()").split(".")
-    found = {(entry.docname, entry.node_id) for name, entry in domain.objects.items() if PAGES.fullmatch(entry.docname)
-             and (full := name.split("."))[-1] == words[-1] and set(words) <= set(full)}
+    words = named[1].split(".")
+
+    def means(full: list[str]) -> bool:
+        return full[-len(words):] == words or (
+            words[0] == "matlib" and full[-1] == words[-1] and full[:len(words) - 1] == words[:-1])
+
+    found = {(entry.docname, entry.node_id) for name, entry in domain.objects.items()
+             if PAGES.fullmatch(entry.docname) and means(name.split("."))}
     return found.pop() if len(found) == 1 else None
 
 

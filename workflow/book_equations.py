@@ -5,6 +5,7 @@ A Sphinx extension. A page gives an equation of the paper the target ``eq-9`` an
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -16,9 +17,13 @@ APART = (nodes.reference, nodes.title, nodes.literal, nodes.literal_block, nodes
 
 
 def link_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    for text in list(doctree.findall(nodes.Text)):
-        if NAMED.search(text) and not any(isinstance(above, APART) for above in _above(text)):
-            text.parent.replace(text, list(_pieces(app, docname, text.astext())))
+    for element in list(doctree.findall(nodes.TextElement)):
+        if NAMED.search(element.astext()) and not any(isinstance(each, APART) for each in _upwards(element)):
+            children = []
+            for is_text, run in groupby(element.children, lambda child: isinstance(child, nodes.Text)):
+                # a line's end is a text of its own
+                children += _pieces(app, docname, "".join(map(nodes.Text.astext, run))) if is_text else run
+            element[:] = children
 
 
 def _pieces(app: Sphinx, docname: str, text: str) -> Iterator[nodes.Node]:
@@ -35,9 +40,10 @@ def _pieces(app: Sphinx, docname: str, text: str) -> Iterator[nodes.Node]:
     yield nodes.Text(text[start:])
 
 
-def _above(node: nodes.Node) -> Iterator[nodes.Node]:
-    while node := node.parent:
+def _upwards(node: nodes.Node) -> Iterator[nodes.Node]:
+    while node:
         yield node
+        node = node.parent
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -52,10 +52,10 @@ def needs(notebook: dict[str, Any]) -> list[str]:
     wants = [words for name, words in NEEDS.items() if given.get(name)]
     seconds = execution["duration"]
     time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-    lines = [("Time to run", time + {True: ", with a GPU", False: ", no GPU"}.get(made.get("gpu"), "")),
-             ("Needs", ", ".join(dict.fromkeys(wants)) or "nothing but the library"),
-             ("Data", escape(given.get("dataset", "")) or ("several sets" if "root" in given else "none"))]
-    return [f"<b>{title}</b> {words}" for title, words in lines]
+    lines = {"Time to run": time + {True: ", with a GPU", False: ", no GPU"}.get(made.get("gpu"), ""),
+             "Needs": ", ".join(dict.fromkeys(wants)) or "nothing but the library",
+             "Data": escape(given.get("dataset", "")) or ("several sets" if "root" in given else "")}
+    return [f"<b>{title}</b> {words}" for title, words in lines.items() if words]
 
 
 def add_needs(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
