@@ -366,7 +366,7 @@ def provenance(frame: pd.DataFrame) -> Styler:
              for key, of in runs.sort_values(["seed", "path"]).groupby(columns)]
     titles = {"name": "row", "tested_on": "tested on", "folder": "records in"}
     shown = pd.DataFrame(lines, columns=[*columns, "seeds"], dtype=object).rename(columns=titles)
-    return show(shown).hide(axis="index")
+    return show(shown).hide(axis="index").set_table_attributes('class="dataframe provenance"')
 
 
 def _number(value: float) -> str:
