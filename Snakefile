@@ -8,7 +8,7 @@ What is made again, and when:
          hours. After a change of the code that should change results: `make clean-runs`. A run that was cut off goes
          on from its last epoch; one whose record or checkpoint is lost is trained anew. A run of other settings or
          data is moved into a hidden folder beside it before the new one starts.
-  tests  of Table 3's runs on other sets, once for each run.
+  tests  of Table 3's runs on other sets, and of the shown runs on the real ones that are here; once for each run.
   scores of the shown run, and again when the code that scores changes.
   pages  the other notebooks: whenever the notebook, a record that it reads or the code that it runs changes
          (workflow/sources.py: a comment or a docstring is none, unless the page prints it).
@@ -48,6 +48,8 @@ DATASET = "annyville-occluded"
 HOLISTIC = "annyville-holistic"  # trains what Table 3 tests on sets without training images
 TESTED_ON = {"annyville-occluded-pairs": ROOT, "annyville-partial-pairs": ROOT, "annyville-partial-single": ROOT,
              HOLISTIC: f"{ROOT}/second"}  # the last is another town
+REAL = os.environ.get("MATLIB_REAL_DATA", "")
+REAL_SETS = {"partial_reid": REAL, "partial_ilids": REAL} if REAL else {}
 MANIFEST = f"{ROOT}/{DATASET}.json"
 TABLES = str(config.get("tables", 1)).split()
 if not set(TABLES) <= {"1", "2", "3"}:
@@ -62,8 +64,11 @@ if "3" in TABLES:
 SHOWN = f"runs/{PROFILE}/full/seed{SEEDS[0]}"  # the run that the single-run pages show
 RECORDS = [f"{run}/record.json" for run in RUNS]
 CHECKPOINTS = [f"{run}/checkpoint.pt" for run in RUNS]
+TESTED = [RUN.format(where=PROFILE, row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
 SCORES = f"{SHOWN}/record-scores-{DATASET}.json"  # a step of its own: no page writes what another one reads
 TESTS = [f"{run}/record-{tested}.json" for run in RUNS if f"{PROFILE}-holistic" in run for tested in TESTED_ON]
+TESTS += [f"{run}/record-{tested}.json" for run in TESTED for tested in REAL_SETS]
+MEASURED = [*RECORDS, *TESTS, SCORES]  # a page that reads a folder of runs waits for all that comes into it
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path) for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling",
                                             "photographs")
@@ -78,7 +83,6 @@ PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
 COMPARED_IN = [str(BOOK / folder) for folder in ("records", "table3", "ceiling/laptop")]
 OWN = [f"runs/{PROFILE}", *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]
-TESTED = [RUN.format(where=PROFILE, row=row, seed=SEEDS[0]) for row in ("baseline", "full")]  # on the real sets
 CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
     **{chapter: {"dataset": DATASET, "root": ROOT, "run": SHOWN} for chapter in CHAPTERS},
@@ -117,23 +121,23 @@ NEEDS = {
     "data": [MANIFEST],
     "datacard": [MANIFEST],
     "model": [str(BOOK / "records" / "step.json")],
-    "options": RECORDS + REFERENCE,
-    "difficulty": [MANIFEST] + RECORDS + REFERENCE,
+    "options": MEASURED + REFERENCE,
+    "difficulty": [MANIFEST] + MEASURED + REFERENCE,
     "diagnostics": MODEL,
-    "table1": RECORDS + REFERENCE,
-    "table2": [MANIFEST] + RECORDS + CHECKPOINTS + REFERENCE,
-    "table3": RECORDS + TESTS + REFERENCE,
-    "results": RECORDS + TESTS + REFERENCE,
+    "table1": MEASURED + REFERENCE,
+    "table2": [MANIFEST] + MEASURED + CHECKPOINTS + REFERENCE,
+    "table3": MEASURED + REFERENCE,
+    "results": MEASURED + REFERENCE,
     "your_method": [MANIFEST, str(BOOK / "halves.py")] + REFERENCE,  # it prints that file
-    "scores": RECORDS + [SCORES] + REFERENCE,
+    "scores": MEASURED + REFERENCE,
     "trials": REFERENCE,
-    "ceiling": RECORDS + REFERENCE,
-    "pays": RECORDS + REFERENCE,
-    "longer": RECORDS + [SCORES] + REFERENCE,
+    "ceiling": MEASURED + REFERENCE,
+    "pays": MEASURED + REFERENCE,
+    "longer": MEASURED + REFERENCE,
     "figure1": MODEL,
     "figure3": MODEL,
     "protocol": [MANIFEST, *MODEL],
-    "real": [f"{run}/{name}" for run in TESTED for name in ("record.json", "checkpoint.pt")] + REFERENCE,
+    "real": MEASURED + CHECKPOINTS + REFERENCE,
     "extractor": [MANIFEST, *MODEL],
 }
 # Minutes on one core (data, page) or one job (run), for the estimate at the start.
@@ -162,6 +166,10 @@ def training_set(wildcards):
 
 def training_data(wildcards):
     return f"{ROOT}/{training_set(wildcards)}.json"
+
+
+def tested_data(wildcards):
+    return f"{TESTED_ON[wildcards.tested]}/{wildcards.tested}.json" if wildcards.tested in TESTED_ON else []
 
 
 def hold_build_lock():
@@ -242,7 +250,7 @@ wildcard_constraints:
     protocol=r"[a-z-]+",
     row=r"\w+",
     page=r"(?!training\b)\w+",
-    tested="|".join(TESTED_ON),
+    tested="|".join([*TESTED_ON, *REAL_SETS]),
 
 
 rule book:
@@ -309,11 +317,11 @@ rule test:
     input:
         f"{RUN}/record.json",
         f"{RUN}/checkpoint.pt",
-        data=lambda wildcards: f"{TESTED_ON[wildcards.tested]}/{wildcards.tested}.json",
+        data=tested_data,
     output: f"{RUN}/record-{{tested}}.json"
     params:
         run=lambda wildcards: RUN.format(**wildcards),
-        root=lambda wildcards: TESTED_ON[wildcards.tested],
+        root=lambda wildcards: (TESTED_ON | REAL_SETS)[wildcards.tested],
     threads: 1
     resources: gpu=1 if GPUS else 0
     shell:
@@ -354,7 +362,7 @@ rule page:
     params:
         code=lambda wildcards: CODE.digest(BOOK / f"{wildcards.page}.ipynb"),
         parameters=lambda wildcards: json.dumps(PARAMETERS.get(wildcards.page, {})),
-        real_data=lambda wildcards: os.environ.get("MATLIB_REAL_DATA", "") if wildcards.page == "real" else "",
+        real_data=lambda wildcards: REAL if wildcards.page == "real" else "",
     shell:
         "exec python {SOURCE:q}/workflow/execute.py {input.notebook:q} {output:q} --parameters {params.parameters:q}"
 

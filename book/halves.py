@@ -1,10 +1,12 @@
 """A method in thirty lines, for the page ``your_method``."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from matlib.config import Range
 from matlib.models import Method
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.heads import IdentityHead
@@ -22,7 +24,7 @@ class Halves(Method):
 
     @dataclass(frozen=True)
     class Settings:
-        upper: float = 0.5  # share of the height that is the upper half
+        upper: Annotated[float, Range(0.2, 0.8)] = 0.5  # share of the height that is the upper half
 
     def __init__(self, config, identities):
         super().__init__(config, identities)

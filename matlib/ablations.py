@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, differences, flatten, profile
-from matlib.errors import MatlibError
+from matlib.errors import MatlibError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, An
     """
     if row not in ROWS and ":" not in row:
         raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}, "
-                          "or a method of your own as module:Class")
+                          f"or a method of your own as module:Class{did_you_mean(row, ROWS)}")
     own = ROWS[row].changes if row in ROWS else {"model.architecture": row}
     changes = changes or {}
     if changes.get("recipe") == "published":

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 
 from matlib import __version__
-from matlib.errors import MatlibError, command_line
+from matlib.errors import MatlibError, command_line, did_you_mean
 
 #: Where each command lives, and what it does.
 COMMANDS = {
@@ -33,6 +33,7 @@ def start(command: str) -> None:
 
 def main() -> None:
     """The console command. The first argument chooses what is run; the others are its own."""
+    sys.path.append("")  # as for `python -m`, a method of one's own may lie where the command is started
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(_list())
@@ -53,7 +54,7 @@ def _list() -> str:
 
 
 def _unknown(name: str) -> None:
-    raise MatlibError(f"matlib has no command {name!r}; it has {', '.join(COMMANDS)}")
+    raise MatlibError(f"matlib has no command {name!r}; it has {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
 
 
 if __name__ == "__main__":

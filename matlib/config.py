@@ -11,12 +11,13 @@ A run is changed by dotted names, on the command line (``--set model.parts=6``) 
 import dataclasses
 import functools
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from matlib.errors import MatlibError
+from matlib.errors import MatlibError, did_you_mean
 
 OPTION = "data.options."
 METHOD = "model.method."
@@ -207,7 +208,7 @@ class RunConfig:
                 continue
             section, _, key = name.rpartition(".")
             if section and not dataclasses.is_dataclass(getattr(self, section, None)):
-                raise MatlibError(f"there is no setting {name!r}; settings are {_setting_names(self)}")
+                raise _unknown(name)
             owner = getattr(self, section) if section else self
             (sections.setdefault(section, {}) if section else top)[key] = _convert(owner, key, value, name)
         replaced = {s: dataclasses.replace(getattr(self, s), **values) for s, values in sections.items()}
@@ -232,15 +233,31 @@ def differences(one: RunConfig, other: RunConfig) -> list[str]:
 
 def read_settings(kind: type, values: dict[str, Any]) -> Any:
     """A method's own settings, as its dataclass. Raises MatlibError for one that it lacks, or that does not fit."""
+    if not dataclasses.is_dataclass(kind):
+        raise MatlibError(f"{kind.__qualname__} is no dataclass: write @dataclass(frozen=True) above it")
     known = [own.name for own in dataclasses.fields(kind)]
     for name in values:
         if name not in known:
+            near = did_you_mean(name, [*(METHOD + own for own in known), *_setting_names()])
             raise MatlibError(f"this method has no setting {METHOD}{name}; "
-                              + (f"it has {', '.join(known)}" if known else "it has none"))
+                              + (f"it has {', '.join(known)}" if known else "it has none") + near)
     settings = kind(**{name: _convert(kind(), name, value, METHOD + name) for name, value in values.items()})
     _check_options(settings)
     _check_ranges(settings, METHOD)
     return settings
+
+
+def read_pairs(words: Iterable[str], example: str) -> dict[str, str]:
+    """``["model.parts=6", "seed=1"]`` by name. Raises MatlibError for one without a ``=``, or with two values."""
+    pairs: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise MatlibError(f"--set takes NAME=VALUE, as {example}; got {word!r}")
+        if pairs.get(name, value) != value:
+            raise MatlibError(f"--set gives {name} twice, as {pairs[name]} and {value}; leave one")
+        pairs[name] = value
+    return pairs
 
 
 def read_value(value: Any) -> Any:
@@ -263,8 +280,13 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _setting_names(config: RunConfig) -> str:
-    return ", ".join(name for name, _ in flatten(config.to_dict()))
+def _setting_names() -> list[str]:
+    return [name for name, _ in flatten(RunConfig().to_dict())]
+
+
+def _unknown(name: str) -> MatlibError:
+    near = did_you_mean(name, _setting_names()) or "; see matlib/config.py for the names"
+    return MatlibError(f"there is no setting {name!r}{near}")
 
 
 @functools.cache  # a page of thousands of records would spend most of its time here
@@ -277,12 +299,13 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
     """The value in the field's own type, or MatlibError."""
     hints = _types(type(owner))
     if key not in hints or dataclasses.is_dataclass(hints[key]):
-        raise MatlibError(f"there is no setting {name!r}; see matlib/config.py for the names")
+        raise _unknown(name)
     kind = hints[key]
+    value = value.item() if isinstance(getattr(value, "shape", None), tuple) and value.shape == () else value  # NumPy's
     if get_origin(kind) is Literal:
         return _check_option(name, kind, value)
-    if kind is str:
-        return str(value)
+    if kind is str and isinstance(value, str | os.PathLike):
+        return os.fspath(value)
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
             raise MatlibError(f"{name} is set one by one, as {name}.query=occluded; got {value!r}")
@@ -400,5 +423,6 @@ def profile_names() -> list[str]:
 def profile(name: str) -> RunConfig:
     """The full model under a named profile. Raises MatlibError for an unknown name."""
     if name not in _PROFILES:
-        raise MatlibError(f"there is no profile {name!r}; profiles are {', '.join(_PROFILES)}")
+        raise MatlibError(f"there is no profile {name!r}; profiles are {', '.join(_PROFILES)}"
+                          f"{did_you_mean(name, _PROFILES)}")
     return _PROFILES[name]()

@@ -1,9 +1,11 @@
-"""The one exception that a user is meant to see, and how command lines show it."""
+"""The one exception that a user is meant to see, and how command lines read what they are given and show it."""
 
+import argparse
 import errno
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher
 from pathlib import Path
 
 _MENDS = {
@@ -29,6 +31,40 @@ def not_written(path: Path, error: OSError) -> MatlibError:
     mend = _MENDS.get(error.errno, "run the same command again")
     return MatlibError(f"{path} could not be written ({error.strerror or error}); nothing that was finished is lost: "
                        f"{mend}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is not known, ``; did you mean model.parts?``; empty where none is near.
+
+    A name's last part, as ``parts``, is enough.
+    """
+    def likeness(each: str) -> float:
+        pairs = [(str(name).lower(), each.lower())]
+        pairs += [tuple(word.rpartition(".")[2] for word in pairs[0])]
+        return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+    found = {each: likeness(each) for each in known}
+    near = [each for each, value in found.items() if value == max(found.values()) and value >= 0.8]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An option that is given twice is refused: argparse would drop the first one without a word."""
+
+    def __init__(self, *arguments: object, **options: object):
+        super().__init__(*arguments, **options)
+        self.register("action", None, _Once)
+
+
+class _Once(argparse.Action):
+    given = False
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object,
+                 option_string: str | None = None) -> None:
+        if self.given and option_string:
+            parser.error(f"{option_string} is given twice; leave one")
+        self.given = True
+        setattr(namespace, self.dest, values)
 
 
 def command_line(main: Callable[[], None]) -> None:

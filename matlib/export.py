@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import io
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from matlib.config import RunConfig
 from matlib.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 from matlib.folders import check_target
 from matlib.runs.checkpoints import load_model
 from matlib.runs.records import write_atomically
@@ -52,8 +51,12 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
     interpolation (PIL's ``BILINEAR``, to a grey level); ImageNet's mean and deviation are taken off inside. Its output
     ``descriptors`` is float32 (b, e), L2-normalised. The size, and the run's settings, stand in the file's metadata.
 
-    Raises MatlibError where the packages of the extra ``export`` are missing.
+    Raises MatlibError where the packages of the extra ``export`` are missing, and for a model that needs labels beside
+    the picture.
     """
+    if model.truth:
+        raise MatlibError(f"{config.name} is given true {' and '.join(model.truth)} beside the picture, and an "
+                          "exported model is given pictures alone: export another row's run")
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
         raise MatlibError(f"exporting needs {' and '.join(missing)}: pip install -e '.[export]' in a checkout")
@@ -93,7 +96,7 @@ def _quiet():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.export"), description="Write a trained model as ONNX.")
+    parser = CommandParser(prog=program("matlib.export"), description="Write a trained model as ONNX.")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("out", type=Path, help="the .onnx file to write")
     arguments = parser.parse_args()

@@ -17,7 +17,6 @@ ratio, as in training.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import json
@@ -26,7 +25,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +40,7 @@ from matlib.data.formats import IMAGE_SUFFIXES
 from matlib.data.images import read_image, rgb_of
 from matlib.data.readers.folders import pictures_below
 from matlib.data.transforms import normalise_image, resize_image
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 from matlib.export import export_onnx
 from matlib.folders import check_target
 from matlib.runs.checkpoints import load_model
@@ -84,14 +82,14 @@ class Index:
         Raises MatlibError for a descriptor of another length, which is another model's, for values that are no
         descriptor, and for a negative count.
         """
-        if count < 0:
-            raise MatlibError(f"the count of pictures to find is 0 or more; got {count}")
+        if not isinstance(count, int | np.integer) or count < 0:
+            raise MatlibError(f"the count of pictures to find is a whole number from 0; got {count!r}")
         distances = _distances(self.descriptors, self._checked(query))
         nearest = distances.argsort(stable=True)[:count].tolist()
         return [Match(self.paths[i], float(distances[i])) for i in nearest]
 
     def _checked(self, query: Tensor | np.ndarray) -> Float[Tensor, "e"]:
-        query, length = torch.as_tensor(query), self.descriptors.shape[1]
+        query, length = _numbers(query, "a query"), self.descriptors.shape[1]
         if query.ndim not in (1, 2) or (query.ndim == 2 and len(query) != 1):
             raise MatlibError(
                 f"a query is one descriptor, ({length},); got shape {tuple(query.shape)}: search one by one"
@@ -172,9 +170,12 @@ class Extractor:
         self.batch_size = batch_size
         self.workers = workers
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Of the weights and of the settings that descriptors depend on: an index carries it."""
+        """Of the weights and of the settings that descriptors depend on: an index carries it.
+
+        It is taken anew each time, because the weights may have been changed since: about 0.1 s for a ResNet-50.
+        """
         digest = hashlib.sha256(json.dumps([self.config.to_dict()["model"], self.size], sort_keys=True).encode())
         for name, values in self.model.state_dict().items():
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
@@ -202,6 +203,7 @@ class Extractor:
         """Descriptors, and why a picture could not be read or nothing; raises for the first such if ``strict``."""
         if not pictures:
             raise MatlibError("there are no pictures to describe; give at least one")
+        self.model.eval()
         dataset = _Pictures(pictures, self.size, strict)
         loader = DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers)
         descriptors, reasons = [], []
@@ -292,13 +294,13 @@ def _is_single(pictures: Picture | Sequence[Picture]) -> bool:
 def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
     """RGB values 0..255. Raises MatlibError for what is no picture."""
     if isinstance(picture, (str, os.PathLike)):
-        if not Path(picture).is_file():
-            raise MatlibError(f"there is no picture at {picture}")
+        if not os.path.isfile(picture):  # which no name is too long for
+            raise MatlibError(f"there is no picture at {str(picture)[:300]}")
         return read_image(Path(picture))
     if isinstance(picture, Image.Image):
         return _rgb_of_image(picture)
     if isinstance(picture, np.ndarray):
-        values = _tensor(picture)
+        values = _numbers(picture, "a picture")
         values = (
             values[None].expand(3, -1, -1)
             if values.ndim == 2
@@ -308,7 +310,7 @@ def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
         )
         wanted = "an array is (height, width, 3)"
     elif isinstance(picture, Tensor):
-        values, wanted = picture.detach().cpu(), "a tensor is (3, height, width)"
+        values, wanted = _numbers(picture, "a picture"), "a tensor is (3, height, width)"
     else:
         raise MatlibError(f"a picture is a path, a PIL image, an array or a tensor; got {type(picture).__name__}")
     if values.ndim != 3 or len(values) != 3 or 0 in values.shape:
@@ -320,9 +322,10 @@ def _rgb(picture: Picture) -> UInt8[Tensor, "3 h w"]:
     if values.is_complex():
         raise MatlibError(f"the values of a picture are real numbers; got {str(values.dtype).removeprefix('torch.')}")
     if not values.is_floating_point() or not bool(((values >= 0) & (values <= 1)).all()):
+        found = values.double()  # unsigned integers have no minimum
         raise MatlibError(
             "the values of a picture are 0 to 255 as uint8, 0 to 65535 as uint16, or 0 to 1 as floating-point numbers;"
-            f" got {str(values.dtype).removeprefix('torch.')} from {values.min():g} to {values.max():g}"
+            f" got {str(values.dtype).removeprefix('torch.')} from {found.min():g} to {found.max():g}"
         )
     return (values * 255).round().to(torch.uint8)
 
@@ -337,11 +340,18 @@ def _rgb_of_image(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
         raise MatlibError(f"a picture given as a PIL image cannot be read ({error}); give another one") from error
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _numbers(values: object, what: str) -> Tensor:
+    """Numbers of any order in memory as a tensor of its own. Raises MatlibError for what are none."""
     try:
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
-    except TypeError:  # strings, objects, dates
-        raise MatlibError(f"the values of a picture are numbers; got an array of {array.dtype}") from None
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+            return values.dequantize() if values.is_quantized else values.to_dense() if values.is_sparse else values
+        array = np.asarray(values)
+        kind = np.float64 if array.dtype == np.longdouble else array.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(array, dtype=kind, order="C"))
+    except (TypeError, ValueError, RuntimeError):  # strings, objects, dates, tensors without data
+        got = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise MatlibError(f"the values of {what} are numbers; got {got}") from None
 
 
 def _pictures_below(folder: Path) -> list[Path]:
@@ -366,7 +376,7 @@ def _search(extractor: Extractor, query: Path, place: Path, count: int, strict: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program("matlib.extractor"),
         description="Use a trained model on one's own pictures.",
         epilog=f"Exit status {LEFT_OUT}: done, but pictures that could not be read were left out.",

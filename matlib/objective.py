@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from matlib.config import LossConfig
+from matlib.errors import MatlibError, did_you_mean
 from matlib.models.method import Method, Step
 
 
@@ -36,4 +37,19 @@ class Objective(nn.Module):
         output = self.model(images, *truth)
         now = Step(images, identities, truth, step, motion, self.config, self.seed)
         terms = self.model.losses(output, now)
+        _check(terms, self.model)
         return terms | {"total": self.model.total(terms, now)}, output
+
+
+def _check(terms: Any, model: Method) -> None:
+    """Raises MatlibError for what are no terms, and for a weight that misses its term by a letter: methods that train
+    in stages have weights for terms of other stages, too."""
+    name = type(model).__name__
+    if not isinstance(terms, dict) or not terms or not all(isinstance(x, Tensor) and x.ndim == 0
+                                                           for x in terms.values()):
+        raise MatlibError(f"{name}.losses gives at least one term by name, each a tensor of one number")
+    if "total" in terms:
+        raise MatlibError(f"{name}.losses has a term 'total', which is what their sum is called; give it another name")
+    for unknown in model.weights.keys() - terms.keys():
+        if near := did_you_mean(unknown, terms.keys() - model.weights.keys()):
+            raise MatlibError(f"{name} has a weight for {unknown}, which is no term of its losses{near}")

@@ -5,7 +5,6 @@
 The result is a record of its own beside the run's, with the run's configuration and provenance.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import json
@@ -20,7 +19,7 @@ import torch
 
 from matlib.data import ReIDDataset, fingerprint, load_dataset
 from matlib.data.readers.options import parse_options, spelled, title
-from matlib.errors import command_line, program
+from matlib.errors import CommandParser, command_line, program
 from matlib.evaluation import evaluate_model
 from matlib.runs import records
 from matlib.runs.checkpoints import load_model
@@ -92,7 +91,7 @@ def _training(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.testing"), description="Test a trained model on a data set.")
+    parser = CommandParser(prog=program("matlib.testing"), description="Test a trained model on a data set.")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("--dataset", required=True, help="name of the data set, as partial_reid")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")

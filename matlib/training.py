@@ -28,11 +28,11 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
-from matlib.ablations import ROWS, row_config
-from matlib.config import DataConfig, RunConfig, TrainConfig, profile_names
+from matlib.ablations import ROWS, idle_settings, row_config
+from matlib.config import DataConfig, RunConfig, TrainConfig, differences, profile_names, read_pairs
 from matlib.data import (
     Augmentation,
     IdentitySampler,
@@ -46,11 +46,12 @@ from matlib.data.fingerprints import known_as
 from matlib.data.joints import JointSource
 from matlib.data.readers.options import title
 from matlib.distributed import in_processes, synchronise_batch_norm
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 from matlib.evaluation import evaluate_model
 from matlib.evaluation.labels import checked_labels, has_match, why_unmatched
 from matlib.folders import alone
 from matlib.models import MATOutput, Method, build_model, method_class
+from matlib.models.descriptions import Description
 from matlib.models.heads import IdentityHead
 from matlib.objective import Objective
 from matlib.runs import checkpoints, records
@@ -76,13 +77,12 @@ def train(config: RunConfig, out: Path | str) -> dict[str, Any]:
         raise MatlibError(f"{data.name} has no training images; train on {data.trained_on or 'a set that has'}, "
                           "and test on it with python -m matlib.testing")
     check_same(config, known_as(data), out)
-    if (out / records.RECORD).exists() and (out / checkpoints.CHECKPOINT).exists():
+    if all(os.path.exists(out / name) for name in (records.RECORD, checkpoints.CHECKPOINT)):
         logger.info("%s: finished before, record in %s", config.name, out)
         return records.read_record(out)
     _check_machine(config.train)
     unused = method_class(config.model.architecture).leaves_unused(config)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.train.mixed_precision,
-                              kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
+    accelerator = _accelerator(config.train, unused)
     with alone(out, "training") if accelerator.is_main_process else nullcontext():
         run = _Run(config, data, accelerator, out)
         run.resume()
@@ -104,6 +104,7 @@ class _Run:
         self.truth = model.truth + model.training_truth
         self.joints = joint_source(config.data.joints, data, config.seed) if "joints" in self.truth else None
         self.images, self.sampler, self.loader = _batches(config, data, self.truth, self.joints, accelerator)
+        _check_description(model, self.images)
         self.labels: Tensor | None = None
         model = lay_out(synchronise_batch_norm(model, accelerator.device), config.train)
         optimizer = _optimizer(model, config.train)
@@ -260,6 +261,17 @@ class _Run:
                            self.config.name, self.config.seed, len(self.history), now[what])
 
 
+def _accelerator(config: TrainConfig, unused: bool) -> Accelerator:
+    """``unused``: whether the method leaves parameters without a gradient. Raises MatlibError where the environment
+    asks for a process group, and there is none."""
+    try:
+        return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=config.mixed_precision,
+                           kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
+    except ValueError as error:
+        raise MatlibError("the environment asks for several processes, as a launcher or a batch system does, but not "
+                          f"in full ({error}); unset LOCAL_RANK, WORLD_SIZE and the like, or use --processes") from None
+
+
 #: Of Accelerate's settings in the environment, those that change no result.
 _HARMLESS = {"ACCELERATE_CPU_AFFINITY", "ACCELERATE_DEBUG_MODE", "ACCELERATE_LOG_LEVEL"}
 #: What ``accelerate launch`` gives to those that are not asked for.
@@ -292,6 +304,17 @@ def _check_test(data: ReIDDataset, truth: tuple[str, ...], config: DataConfig) -
                           truth=[name for name in truth if name != "joints"])
     for _ in DataLoader(images, batch_size=64, num_workers=config.workers, generator=torch.Generator()):
         pass
+
+
+def _check_description(model: Method, images: ImageDataset) -> None:
+    """Describe two images, as the test will. Raises MatlibError where the method gives something else."""
+    batch = default_collate([images[0], images[1]])
+    with torch.no_grad():
+        found = model.eval().describe(model(batch["image"], *(batch[name] for name in model.truth)))
+    if not isinstance(found, Description) or len(found) != 2 or isinstance(found, Tensor) and found.ndim != 2:
+        got = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise MatlibError(f"{type(model).__name__}.describe gives a tensor (b, e), PartDescriptors or a Pyramid of b "
+                          f"images; of 2 it gave {got}")
 
 
 def lay_out(model: nn.Module, config: TrainConfig) -> nn.Module:
@@ -360,35 +383,51 @@ def _duration(seconds: float) -> str:
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[RunConfig, Path, int]:
     """What to train, into which folder, and in how many processes."""
-    parser = argparse.ArgumentParser(prog=program("matlib.training"),
-                                     description="Train one model; see matlib/config.py.")
+    parser = CommandParser(prog=program("matlib.training"),
+                           description="Train one model; see matlib/config.py.")
     parser.add_argument("--profile", default="laptop", help=f"one of {', '.join(profile_names())}; default laptop")
     parser.add_argument("--row", default="full", help=f"a row of the tables: {', '.join(ROWS)}; "
                                                        "or a method of your own, module:Class; default full")
     parser.add_argument("--dataset", help="name of the data set; default the profile's")
     parser.add_argument("--root", help="folder that holds the data sets; default data")
-    parser.add_argument("--recipe", choices=["same_roof", "published"], default="same_roof",
-                        help="sizes, batch and schedule: the profile's, or those that the method was published with")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", choices=["same_roof", "published"],
+                        help="sizes, batch and schedule: the profile's (default), or those that the method was "
+                             "published with")
+    parser.add_argument("--seed", type=int, help="default 0")
     parser.add_argument("--processes", type=int, default=1, help="of this machine, one a GPU; default 1")
     parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",
                         help="other settings, as model.parts=6, "
                              "and options of the set, as data.options.validation=false")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the record")
     arguments = parser.parse_args(argv)
-    changes: dict[str, Any] = {"data.dataset": arguments.dataset, "data.root": arguments.root}
-    changes = {name: value for name, value in changes.items() if value is not None} | {"recipe": arguments.recipe}
-    for setting in arguments.set:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise MatlibError(f"--set takes NAME=VALUE, as model.parts=6; got {setting!r}")
-        changes[name] = value
-    config = row_config(arguments.row, arguments.profile, arguments.seed, changes)
+    config = row_config(arguments.row, arguments.profile, changes=_changes(arguments))
     return config, arguments.out, arguments.processes
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that a command line gives, by options of their own and with --set."""
+    changes: dict[str, Any] = read_pairs(arguments.set, "model.parts=6")
+    for name, option in (("name", "row"), ("profile", "profile"), ("seed", "seed"), ("recipe", "recipe"),
+                         ("data.dataset", "dataset"), ("data.root", "root")):
+        value = getattr(arguments, option)
+        if name in changes and value is not None:
+            raise MatlibError(f"--set {name}={changes[name]} and --{option} are the same setting; leave one")
+        if value is not None and option not in ("row", "profile"):  # those choose what is changed
+            changes[name] = value
+    return changes
+
+
+def _tell_idle(config: RunConfig) -> None:
+    """Warn of settings that were changed and that nothing in such a run reads."""
+    row = row_config(config.name, config.profile, config.seed, {"recipe": config.recipe})
+    if idle := sorted(idle_settings(config) & {*differences(config, row)}):
+        logger.warning("%s: nothing reads %s in such a run, so that another value changes nothing", config.name,
+                       ", ".join(idle))
 
 
 def main() -> None:
     config, out, processes = parse_arguments()
+    _tell_idle(config)
     in_processes(processes, train, config, out)
 
 

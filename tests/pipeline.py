@@ -1,6 +1,7 @@
 """The smoke profile through the whole pipeline, once a test session."""
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 WORK = REPOSITORY / "_build" / "test"
 PIPELINE = WORK / "pipeline"
 LOG = WORK / "pipeline.log"
+WATCHED = PIPELINE / ".watched"  # which files each job has opened: tests/watch
 
 
 def command(*arguments: str, folder: Path = PIPELINE) -> list[str]:
@@ -28,9 +30,11 @@ def snakemake(*arguments: str, folder: Path = PIPELINE) -> subprocess.CompletedP
 def start() -> subprocess.Popen:
     """Begins the build; other tests may go on beside it."""
     shutil.rmtree(PIPELINE, ignore_errors=True)
-    PIPELINE.mkdir(parents=True)
+    WATCHED.mkdir(parents=True)
+    found_first = os.pathsep.join([str(REPOSITORY / "tests" / "watch"), os.environ.get("PYTHONPATH", "")])
+    watched = os.environ | {"WATCHED": str(WATCHED), "PYTHONPATH": found_first.rstrip(os.pathsep)}
     with LOG.open("w") as log:
-        return subprocess.Popen(command(), cwd=REPOSITORY, stdout=log, stderr=log)
+        return subprocess.Popen(command(), cwd=REPOSITORY, stdout=log, stderr=log, env=watched)
 
 
 def built() -> Path:

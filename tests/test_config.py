@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +116,33 @@ def test_unknown_profiles_and_rows_are_named_with_the_known_ones():
         profile("desktop")
     with pytest.raises(MatlibError, match="encoder_only"):
         row_config("encoders", "smoke")
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("parts", "model.parts"), ("model.part", "model.parts"), ("train.epoch", "train.epochs"), ("LR", "train.lr")])
+def test_a_near_miss_of_a_setting_is_told_what_is_meant(name, meant):
+    with pytest.raises(MatlibError, match=rf"no setting '{name}'; did you mean {meant}\?"):
+        profile("laptop").change({name: 6})
+
+
+@pytest.mark.parametrize(("name", "meant"), [("parts", "model.parts"), ("stripe", "model.method.stripes"),
+                                             ("fc_on", "loss.fc_on")])
+def test_a_method_s_near_miss_is_told_what_is_meant(name, meant):
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        stripes: int = 2
+
+    with pytest.raises(MatlibError, match=rf"no setting model.method.{name}; it has stripes; did you mean {meant}\?"):
+        config.read_settings(Settings, {name: 6})
+
+
+def test_numbers_of_numpy_are_numbers():
+    changed = profile("laptop").change({"model.parts": np.int64(6), "train.lr": np.float32(0.5),
+                                        "data.cache": np.bool_(False), "data.root": Path("a")})
+    assert json.loads(json.dumps(changed.to_dict())) == changed.to_dict() and changed.model.parts == 6
+    for wrong in (None, 3, ["a"], np.arange(2)):
+        with pytest.raises(MatlibError, match="data.root takes a value of type str"):
+            profile("laptop").change({"data.root": wrong})
 
 
 def test_a_change_changes_nothing_else():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from matlib.errors import MatlibError, command_line
+from matlib.errors import MatlibError, command_line, did_you_mean
 
 SENTENCE = "the image x.jpg is damaged; put the set there again"
 
@@ -20,3 +20,16 @@ def test_a_command_says_the_sentence_and_nothing_else(message, told, capsys):
     with pytest.raises(SystemExit) as stopped:
         command_line(bad)
     assert stopped.value.code == 2 and capsys.readouterr().err == f"error: {told}\n"
+
+
+KNOWN = ("model.parts", "model.heads", "train.epochs", "train.head_lr", "seed", "model.method.stripes")
+
+
+@pytest.mark.parametrize(("name", "near"), [
+    ("parts", ["model.parts"]), ("model.part", ["model.parts"]), ("loss.parts", ["model.parts"]),
+    ("trian.epochs", ["train.epochs"]), ("Train.Epochs", ["train.epochs"]), ("train.head-lr", ["train.head_lr"]),
+    ("model.method.stripe", ["model.method.stripes"]), ("seeds", ["seed"]), ("colour", []), ("", []), ("model.", []),
+])
+def test_the_nearest_known_name_is_suggested(name, near):
+    assert did_you_mean(name, KNOWN) == (f"; did you mean {' or '.join(near)}?" if near else "")
+    assert did_you_mean(name, []) == ""

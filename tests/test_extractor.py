@@ -202,11 +202,42 @@ def test_a_query_of_any_precision_and_shape_finds_the_same(dtype):
         (torch.full((4,), torch.nan), "no L2-normalised descriptor"),
         (torch.full((4,), torch.inf), "no L2-normalised descriptor"),
         (torch.ones(4), "no L2-normalised descriptor"),
+        (None, "the values of a query are numbers; got NoneType"),
+        ("abcd", "the values of a query are numbers"),
+        (np.full(4, 0.5, object), "got an array of object"),
+        (torch.empty(4, device="meta"), "the values of a query are numbers"),
     ],
 )
-def test_what_is_no_query_is_told(query, sentence):
+def test_what_is_no_query_is_told(query, sentence, unchecked):
     with pytest.raises(MatlibError, match=sentence):
         Index((Path("a"),), torch.full((1, 4), 0.5)).search(query)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "3", None, float("nan")])
+def test_what_is_no_count_is_told(count, unchecked):
+    with pytest.raises(MatlibError, match="the count of pictures to find is a whole number from 0"):
+        Index((Path("a"),), torch.full((1, 4), 0.5)).search(torch.full((4,), 0.5), count)
+
+
+@pytest.mark.parametrize("laid_out", [
+    lambda query: query[::-1].copy()[::-1], lambda query: query.astype(">f4"),
+    lambda query: query.astype(np.longdouble), lambda query: np.stack([query, query], axis=1)[:, 0], lambda query: query[None], np.ndarray.tolist,
+])
+def test_how_a_query_lies_in_memory_does_not_matter(laid_out, unchecked):
+    descriptors = torch.nn.functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    index = Index(tuple(map(Path, "abcde")), descriptors)
+    assert index.search(laid_out(descriptors[3].numpy()), 1) == index.search(descriptors[3], 1)
+
+
+def test_an_index_is_refused_once_the_model_was_changed(run, folder):
+    """Weights count as they are when the index is searched, and so does the mode that the model was left in."""
+    changed = Extractor(run, device="cpu")
+    index = changed.index(folder)
+    changed.model.train()
+    assert changed.search(index, folder / "b.png", 1)[0].path == folder / "b.png"
+    next(changed.model.parameters()).data.view(-1)[0] += 1e-3
+    with pytest.raises(MatlibError, match="made with another model: make it anew"):
+        changed.search(index, folder / "b.png")
 
 
 def test_an_index_of_another_model_is_refused(extractor, folder, tmp_path):

@@ -246,6 +246,28 @@ def test_repeated_options_add_up(groups):
     assert config == profile("smoke").change(changes)
 
 
+@pytest.mark.parametrize("words", [
+    ["--seed", "1", "--seed", "1"], ["--row", "full", "--profile", "smoke", "--row", "baseline"],
+    ["--dataset", "a", "--data", "b"], ["--set", "model.parts=5", "train.epochs=1", "model.parts=6"],
+    ["--set", "data.options.x=1", "--set", "data.options.x=2"], ["--seed", "1", "--set", "seed=2"],
+    ["--dataset", "a", "--set", "data.dataset=a"], ["--set", "profile=paper"], ["--set", "name=baseline"],
+])
+def test_what_is_given_twice_is_refused(words, capsys):
+    with pytest.raises((MatlibError, SystemExit)) as told:
+        training.parse_arguments(["--out", "run", *words])
+    assert "leave one" in str(told.value) + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("row", "setting", "idle"), [
+    ("isp", "model.parts=7", True), ("isp", "model.method.parts=7", False), ("full", "model.parts=7", False),
+    ("baseline", "loss.equivariance=1", True), ("full", "train.epochs=1", False)])
+def test_a_setting_that_nothing_reads_is_told(row, setting, idle, monkeypatch, caplog):
+    monkeypatch.setattr(training, "in_processes", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["x", "--profile", "smoke", "--row", row, "--out", "run", "--set", setting])
+    training.main()
+    assert (f"nothing reads {setting.partition('=')[0]} in such a run" in caplog.text) == idle
+
+
 def test_from_a_notebook_it_is_the_same_run(root, finished, tmp_path, capsys):
     losses = run(config(root), tmp_path)["history"][0]["losses"]
     assert losses == pytest.approx(records.read_record(finished)["history"][0]["losses"], rel=1e-2)
@@ -378,6 +400,21 @@ def test_nothing_of_the_environment_changes_a_training_unrecorded(root, tmp_path
     with pytest.raises(MatlibError, match=f"ACCELERATE_{name}={value} in the environment"):
         training.train(config(root), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variables", [{"WORLD_SIZE": "two"}, {"LOCAL_RANK": "0"},
+                                       {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}])
+def test_half_of_a_launcher_is_refused(root, tmp_path, variables):
+    """In a process of its own: Accelerate keeps what it finds for the life of one."""
+    program = "from matlib.training import _accelerator as a, TrainConfig; a(TrainConfig(), False)"
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | variables, capture_output=True, text=True)
+    assert "MatlibError: the environment asks for several processes" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000])
+def test_an_out_of_an_absurd_name_is_one_sentence(root, tmp_path, name):
+    with pytest.raises(MatlibError, match="cannot write into .*File name too long"):
+        training.train(config(root), tmp_path / name)
 
 
 def test_what_its_launcher_always_sets_is_no_change(monkeypatch):

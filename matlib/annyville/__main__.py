@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from matlib.errors import command_line, program
+from matlib.errors import CommandParser, command_line, program
 
 from . import PRESETS, PROTOCOLS, generate
 from .wardrobe import LIKENESS
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program("matlib.annyville"), description="Render the Annyville data set."
     )
     parser.add_argument("--preset", default="small", help=f"size: {', '.join(PRESETS)} (default: small)")

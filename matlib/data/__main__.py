@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from matlib.data.images import read_image
 from matlib.data.readers.counts import NOTHING, PAPER, count_dataset, published
 from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def check_images(dataset: ReIDDataset) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.data"), description="Look at a data set.")
+    parser = CommandParser(prog=program("matlib.data"), description="Look at a data set.")
     parser.add_argument("name", help=f"one of {', '.join(dataset_names())}")
     parser.add_argument(
         "--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data"

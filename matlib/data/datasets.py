@@ -26,7 +26,7 @@ from matlib.data.readers.pairs import (
 )
 from matlib.data.readers.rendered import annyville_reader
 from matlib.data.samples import ReIDDataset
-from matlib.errors import MatlibError
+from matlib.errors import MatlibError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,10 @@ def dataset_names() -> list[str]:
 
 def dataset_options(name: str) -> list[str]:
     """The names of the options that ``load_dataset`` takes for a set. Raises MatlibError for an unknown set."""
-    if name not in _ENTRIES:
-        raise MatlibError(f"there is no data set {name!r}; data sets are {', '.join(_ENTRIES)}")
+    if not isinstance(name, str) or name not in _ENTRIES:
+        raise MatlibError(
+            f"there is no data set {name!r}; data sets are {', '.join(_ENTRIES)}{did_you_mean(name, _ENTRIES)}"
+        )
     parameters = inspect.signature(_ENTRIES[name].read).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
@@ -93,7 +95,10 @@ def load_dataset(name: str, root: str | os.PathLike[str], **options: object) -> 
         if option not in known:
             raise MatlibError(
                 f"{name} has no option {option!r}; its options are: {', '.join(known) or 'none'}"
+                f"{did_you_mean(option, known)}"
             )
+    if not isinstance(root, str | os.PathLike) or isinstance(os.fspath(root), bytes):
+        raise MatlibError(f"the root of {name} is the name of a folder or a file, not {root!r}")
     others = tuple(r for other, e in _ENTRIES.items() if other != name for r in e.roots)
     try:
         dataset = _ENTRIES[name].read(name, Path(os.path.expanduser(root)), others, **options)

@@ -41,9 +41,16 @@ def method_class(architecture: str) -> type[Method]:
     if method.__abstractmethods__:
         missing = ", ".join(sorted(method.__abstractmethods__))
         raise MatlibError(f"{architecture} lacks what every method has: {missing}")
+    if not isinstance(method.truth, tuple) or not set(method.truth) <= {"joints", "parts"}:
+        raise MatlibError(f'the truth of {architecture} is a tuple of "joints" and "parts", as ("joints",); got '
+                          f"{method.truth!r}")
     return method
 
 
 def build_model(config: ModelConfig, identities: int) -> Method:
     """The network a configuration describes, for so many training identities. Raises MatlibError as its method does."""
-    return method_class(config.architecture)(config, identities)
+    model = method_class(config.architecture)(config, identities)
+    if not hasattr(model, "settings"):
+        raise MatlibError(f"{config.architecture} does not begin its __init__ with super().__init__(config, "
+                          "identities)")
+    return model

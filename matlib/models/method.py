@@ -81,7 +81,7 @@ class Method(nn.Module, ABC):
     ``begin_epoch`` gave for the training images, moved along with them; 255 where an image was padded or erased."""
     also_reads: ClassVar[frozenset[str]] = frozenset()
     """Dotted names of the settings of ``model`` and ``loss`` that the method reads beside ``COMMON``, as
-    ``model.width``, and ``data.joints`` if it is given joints: runs that differ in others count as the same."""
+    ``model.width``: runs that differ in others count as the same. Who is given joints reads ``data.joints`` as well."""
     ignores: ClassVar[frozenset[str]] = frozenset()
     """Those of ``COMMON`` that it does not read, as ``loss.triplet_distance`` where there are no triplets."""
     weights: ClassVar[dict[str, float]] = {}
@@ -108,13 +108,13 @@ class Method(nn.Module, ABC):
         """What is compared at test time: vectors (b, e), ``PartDescriptors`` or a ``Pyramid``."""
 
     def vector(self, output: Any) -> Float[Tensor, "b e"]:
-        """One L2-normalised vector an image, for search engines and export.
+        """One L2-normalised vector an image, for search engines and export: what is described, made of length 1.
 
         Raises MatlibError where the method compares more than that.
         """
         description = self.describe(output)
         if isinstance(description, Tensor):
-            return description
+            return nn.functional.normalize(description.float(), dim=1)
         raise MatlibError(f"{type(self).__name__} compares {type(description).__name__}, which one vector an image "
                           "does not hold; use a method that describes an image by a vector")
 
@@ -136,7 +136,8 @@ class Method(nn.Module, ABC):
     def reads(cls, config: RunConfig) -> set[str]:
         """Dotted names of the settings of ``model``, ``loss`` and ``data.joints`` that such a run reads."""
         own = {name for name, _ in flatten(config.to_dict()) if name.startswith(METHOD)}
-        return {*COMMON, *cls.also_reads, *own} - cls.ignores
+        joints = {"data.joints"} if "joints" in cls.truth else set()
+        return {*COMMON, *cls.also_reads, *own, *joints} - cls.ignores
 
     @classmethod
     def leaves_unused(cls, config: RunConfig) -> bool:

@@ -7,7 +7,6 @@ file of the rungs; the networks' rungs are read from the records of Table 1's ba
 over the true visible parts.
 """
 
-import argparse
 import json
 import logging
 import tempfile
@@ -25,7 +24,7 @@ from matlib.config import RunConfig
 from matlib.data import ReIDDataset, fingerprint, load_dataset
 from matlib.data.samples import everyone_asks
 from matlib.data.readers.rendered import find_annyville
-from matlib.errors import MatlibError, program
+from matlib.errors import CommandParser, MatlibError, program
 from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
 from matlib.report.links import linked
@@ -168,8 +167,8 @@ def colour_by_camera_spread(spreads: Sequence[float | int], seeds: Sequence[int]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.difficulty"),
-                                     description="Measure what chance and colour get on a rendered set.")
+    parser = CommandParser(prog=program("matlib.difficulty"),
+                           description="Measure what chance and colour get on a rendered set.")
     parser.add_argument("--dataset", required=True, help="name of a rendered data set, as annyville-occluded")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")
     parser.add_argument("--out", type=Path, required=True, help="folder for the file of rungs")

@@ -1,5 +1,6 @@
 """A run that is in a folder already: whether it is the one that is wanted, and moving it out of the way if not."""
 
+import os
 from pathlib import Path
 
 from matlib.config import RunConfig, differences
@@ -47,12 +48,12 @@ def set_aside(config: RunConfig, out: Path | str) -> Path | None:
 
 def _other(config: RunConfig, images: frozenset[str], out: Path) -> str:
     """In words, what the run in ``out`` is of that is not wanted; empty where there is none, or it is the same."""
-    return _unlike(config, images, out / (records.RECORD if (out / records.RECORD).exists() else RESUME))
+    return _unlike(config, images, out / (records.RECORD if os.path.exists(out / records.RECORD) else RESUME))
 
 
 def _unlike(config: RunConfig, images: frozenset[str], file: Path) -> str:
     """The same of a record or a state to resume from; empty where there is no such file."""
-    if not file.exists():
+    if not os.path.exists(file):  # which no name is too long for
         return ""
     if file.name == records.RECORD:
         record = records.read_record(file)

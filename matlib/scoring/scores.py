@@ -8,7 +8,6 @@ image, and of the true parts in cells of the same size: what its resolution allo
 Needs scikit-learn and scipy (the ``book`` extra).
 """
 
-import argparse
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from matlib.config import RunConfig
 from matlib.data import ImageDataset, ReIDDataset, Sample, load_dataset
 from matlib.data.truth import HIDDEN, NUM_PARTS, VISIBLE
-from matlib.errors import MatlibError, program
+from matlib.errors import CommandParser, MatlibError, program
 from matlib.geometry import Keypoints, centroids, receptive_field_scale, upsample
 from matlib.runs.checkpoints import initial_model, load_model
 from matlib.runs.folder import run_folder
@@ -96,7 +95,7 @@ def score_model(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
 
     def answer(batch: dict[str, Any]) -> _Answer:
         output = model(batch["image"].to(device, memory_format=torch.channels_last))
-        if output.part_maps is None:
+        if getattr(output, "part_maps", None) is None:
             raise MatlibError(f"{config.name} has neither keypoints nor parts to score; score a run of the full model")
         return _Answer(output.part_maps, output.keypoints)
 
@@ -267,8 +266,8 @@ def _mean_errors_by(table: dict[str, np.ndarray], strata: np.ndarray, names: lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.scoring"),
-                                     description="Score a run's keypoints, parts and motion against the truth.")
+    parser = CommandParser(prog=program("matlib.scoring"),
+                           description="Score a run's keypoints, parts and motion against the truth.")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     parser.add_argument("--dataset", required=True, help="name of a rendered data set, as annyville-occluded")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds the data sets; default data")

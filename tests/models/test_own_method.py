@@ -14,12 +14,14 @@ from matlib import training
 from matlib.ablations import idle_settings, row_config
 from matlib.annyville.writer import generate
 from matlib.config import RunConfig
+from matlib.data import load_dataset
 from matlib.errors import MatlibError
-from matlib.export import PixelsToDescriptors
-from matlib.models import build_model
+from matlib.export import PixelsToDescriptors, export_onnx
+from matlib.models import build_model, method_class
 from matlib.report import tables
 from matlib.runs.checkpoints import load_model
 from matlib.runs.records import read_record
+from matlib.scoring.scores import score_model
 
 HERE = Path(__file__).parent
 SMALL = ("train.epochs=2", "model.trunk_cut=features.3", "model.output_stride=4", "model.weights=none")
@@ -139,6 +141,63 @@ def test_one_vector_an_image_is_exported_and_parts_are_refused(run, data, tmp_pa
         torch.testing.assert_close(torch.from_numpy(exported), PixelsToDescriptors(model)(images), atol=1e-4, rtol=1e-3)
 
 
-def test_what_a_method_lacks_is_a_sentence():
-    with pytest.raises(MatlibError, match="toy_methods:Unfinished lacks what every method has: describe, losses"):
-        build_model(row_config("toy_methods:Unfinished", "smoke").model, 4)
+@pytest.mark.parametrize(("name", "words"), [
+    ("toy_methods:Unfinished", "toy_methods:Unfinished lacks what every method has: describe, losses"),
+    ("wrong_methods:Alone", r"does not begin its __init__ with super\(\).__init__\(config, identities\)"),
+    ("wrong_methods:Plain", "Plain.Settings is no dataclass"),
+    ("wrong_methods:Word", "the truth of wrong_methods:Word is a tuple"),
+    ("wrong_methods:Unknown", "the truth of wrong_methods:Unknown is a tuple"),
+])
+def test_what_a_method_lacks_is_a_sentence(name, words):
+    with pytest.raises(MatlibError, match=words):
+        build_model(row_config(name, "smoke", changes={"model.weights": "none"}).model, 4)
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("Nothing", "of 2 it gave NoneType"), ("One", r"of 2 it gave a tensor \(\d+,\)"),
+    ("Mistyped", "a weight for tripet, which is no term of its losses; did you mean triplet"),
+    ("Rows", "each a tensor of one number"), ("Numbers", "each a tensor of one number"),
+    ("Empty", "at least one term by name"), ("Summed", "has a term 'total'"),
+])
+def test_what_a_method_gives_wrongly_is_told_before_an_epoch_is_over(data, tmp_path, name, words):
+    config = row_config("toy_methods:Largest", "smoke", 0, {
+        **dict(setting.split("=") for setting in SMALL), "model.architecture": f"wrong_methods:{name}",
+        "data.dataset": "annyville-occluded", "data.root": str(data)})
+    with pytest.raises(MatlibError, match=words):
+        training.train(config, tmp_path)
+    assert not (tmp_path / "resume.pt").exists()
+
+
+def test_its_vector_has_length_1_whatever_it_describes():
+    torch.manual_seed(0)
+    model = build_model(row_config("wrong_methods:Long", "smoke", changes={"model.weights": "none"}).model, 4).eval()
+    output = model(torch.randn(3, 3, 64, 32))
+    described, vector = model.describe(output), model.vector(output)
+    torch.testing.assert_close(vector.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(vector * described.norm(dim=1, keepdim=True), described)
+    assert (described.norm(dim=1) > 1.5).all()
+
+
+def test_who_is_given_joints_reads_where_they_come_from():
+    class AtJoints(method_class("toy_methods:AtJoints")):
+        also_reads = frozenset()
+
+    assert "data.joints" in AtJoints.reads(row_config("toy_methods:AtJoints", "smoke"))
+
+
+def test_the_console_command_finds_a_method_where_it_is_started():
+    """As `python -m` does; -P keeps Python from looking there by itself, as it does for an installed command."""
+    started = [sys.executable, "-P", "-c", "from matlib.commands import main; main()"]
+    done = subprocess.run([*started, "train", "--row", "toy_methods:Unfinished", "--out", "x"], capture_output=True,
+                          text=True, cwd=HERE, env=os.environ | {"PYTHONPATH": str(HERE.parents[1])})
+    assert "toy_methods:Unfinished lacks what every method has" in done.stderr
+
+
+def test_what_cannot_be_done_with_a_method_is_a_sentence(data, tmp_path):
+    for name, words, do in (
+            ("AtJoints", "given true joints beside the picture", lambda *made: export_onnx(*made, tmp_path / "x.onnx")),
+            ("Largest", "has neither keypoints nor parts", lambda *made: score_model(
+                made[0], load_dataset("annyville-occluded", data).query, made[1]))):
+        config = row_config(f"toy_methods:{name}", "smoke", changes={"model.weights": "none"})
+        with pytest.raises(MatlibError, match=words):
+            do(build_model(config.model, 4), config)

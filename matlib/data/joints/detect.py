@@ -9,7 +9,6 @@ on when the same command is given again.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from matlib.data.images import read_image
 from matlib.data.joints.joint_cache import Detections, cache_path, read_cache
 from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 from matlib.folders import check_target
 from matlib.state_dicts import read_state_dict
 
@@ -128,8 +127,8 @@ def _scaled(sample: Sample) -> Float[Tensor, "3 h w"]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.data.joints.detect"),
-                                     description="Find people's joints in a set.")
+    parser = CommandParser(prog=program("matlib.data.joints.detect"),
+                           description="Find people's joints in a set.")
     parser.add_argument("--dataset", required=True, help=f"one of {', '.join(dataset_names())}")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of the data sets; default data")
     parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE",

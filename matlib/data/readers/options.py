@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from matlib.config import read_value
+from matlib.config import read_pairs, read_value
 from matlib.errors import MatlibError
 
 UNSPOKEN = ("duke", "title")
@@ -13,14 +13,8 @@ UNSPOKEN = ("duke", "title")
 
 
 def parse_options(settings: Iterable[str]) -> dict[str, object]:
-    """``["query=occluded", "shot=2"]`` as options of ``load_dataset``. Raises MatlibError for one without a ``=``."""
-    options: dict[str, object] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise MatlibError(f"--set takes NAME=VALUE, as query=occluded; got {setting!r}")
-        options[name] = read_value(value)
-    return options
+    """``["query=occluded", "shot=2"]`` as options of ``load_dataset``. Raises MatlibError as ``read_pairs``."""
+    return {name: read_value(value) for name, value in read_pairs(settings, "query=occluded").items()}
 
 
 def spelled(options: Mapping[str, object]) -> list[str]:

@@ -1,7 +1,8 @@
 """One's own images as a data set: a folder, or a CSV file.
 
 Identities and cameras may be numbers or any other names. Numbers stay as they are (cameras count from 0 in the
-order of their numbers); as soon as one of them is no number, all are numbered from 0 in the order of the names.
+order of their numbers); as soon as one of them is no number, all are numbered from 0 in the order of the names. The
+same number, written 7, 007 or 7.0, is the same name.
 Identity -1 is junk and is left out, as in Market-1501.
 """
 
@@ -13,6 +14,7 @@ import hashlib
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -216,7 +218,10 @@ def _csv_rows(file: Path, reader: Iterator[list[str]], cameras: str) -> Iterator
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise MatlibError(f"{where}: {path.name!r} is not an image ({', '.join(IMAGE_SUFFIXES)})")
         if not os.path.isfile(path):  # which no name is too long for
-            raise MatlibError(f"{where}: there is no file {str(path)[:300]}; paths are relative to {file.parent}")
+            mend = ", and their folders are parted by /" if "\\" in values["path"] else ""
+            raise MatlibError(
+                f"{where}: there is no file {str(path)[:300]}; paths are relative to {file.parent}{mend}"
+            )
         before = seen.setdefault((os.path.realpath(path), split), number)
         if before != number:
             raise MatlibError(
@@ -260,7 +265,7 @@ def _named(kind: str, dataset: ReIDDataset, source: Path, title: str | None) -> 
 
 def _dataset(root: Path, source: Path, rows: Sequence[_Row], cameras: str) -> ReIDDataset:
     """A set without a name. root: the folder that paths are relative to; source: what the user named, for messages."""
-    rows = [row for row in rows if row.identity != str(JUNK)]
+    rows = [row for row in rows if _one_spelling(row.identity) != str(JUNK)]
     identities = _numbers((row.identity for row in rows), keep=True)
     numbers = _numbers((row.camera for row in rows), keep=False)
     lists: dict[str, list[Sample]] = {split: [] for split in SPLITS}
@@ -288,13 +293,22 @@ def _dataset(root: Path, source: Path, rows: Sequence[_Row], cameras: str) -> Re
 
 def _numbers(names: Iterable[str], *, keep: bool) -> dict[str, int]:
     """A number for each name: its own, if ``keep`` and all are numbers, otherwise its place among the sorted names."""
-    names = set(names)
-    if not all(re.fullmatch(r"\d{1,18}", name, re.ASCII) for name in names):  # more digits are a name, not a number
-        return {name: place for place, name in enumerate(sorted(names))}
-    if keep:
-        return {name: int(name) for name in names}
-    places = {number: place for place, number in enumerate(sorted({int(name) for name in names}))}
-    return {name: places[int(name)] for name in names}
+    spelled = {name: _one_spelling(name) for name in names}
+    known = set(spelled.values())
+    if not all(re.fullmatch(r"\d{1,18}", name) for name in known):  # more digits are a name, not a number
+        places = {name: place for place, name in enumerate(sorted(known))}
+    elif keep:
+        places = {name: int(name) for name in known}
+    else:
+        places = {name: place for place, name in enumerate(sorted(known, key=int))}
+    return {name: places[spelling] for name, spelling in spelled.items()}
+
+
+def _one_spelling(name: str) -> str:
+    """One for all ways to write a name: ``7`` for 007, 7.0 and full-width digits, one ``ë`` for both of Unicode's."""
+    name = unicodedata.normalize("NFKC", name)
+    number = re.fullmatch(r"(-?0*\d{1,18})(?:\.0+)?", name, re.ASCII)
+    return str(int(number[1])) if number else name
 
 
 def _check_pictures(

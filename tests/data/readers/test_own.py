@@ -195,6 +195,7 @@ def test_labels_count_in_the_fingerprint(tmp_path):
         (f"{'a' * 300}.jpg,bob,hall,train", "line 6: there is no file"),
         ("~nobody_at_all/c.jpg,bob,hall,train", "line 6: there is no file"),
         ("my list.csv,bob,hall,train", "line 6: 'my list.csv' is not an image"),
+        ("images\\c.jpg,bob,hall,train", "line 6: there is no file .*and their folders are parted by /"),
         ('"images/c.jpg,bob,hall,train', "is not a CSV file in UTF-8"),
     ],
 )
@@ -208,6 +209,29 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path, line, sentence):
 def test_a_number_that_no_integer_holds_is_a_name(tmp_path):
     lines = [line.replace("zoë", "9" * 25).replace("bob", "7") for line in LINES]
     assert {sample.identity for sample in load_dataset("csv", write_listed(tmp_path, lines)).gallery} == {0, 1}
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("007", "7"), ("7", "7.0"), ("\uff17", "7"), ("zo\u00eb", "zoe\u0308"), ("12.00", "0012"), ("-5", "-05")])
+@pytest.mark.parametrize("also", ["8", "bob"])
+def test_one_person_and_one_camera_in_two_spellings(tmp_path, also, one, other):
+    """Also where others have names: a query must not find what its own camera took."""
+    images = ["q.jpg", "same.jpg", "g.jpg", "o.jpg"]
+    for name in images:
+        write_image(tmp_path / name)
+    lines = [f"q.jpg,{one},{one},query", f"same.jpg,{other},{other},gallery", f"g.jpg,{other},{also},gallery",
+             f"o.jpg,{also},{also},gallery"]
+    data = load_dataset("csv", write_csv(tmp_path / "a.csv", lines))
+    query, = data.query
+    found = {sample.path.name: (sample.identity == query.identity, sample.camera == query.camera)
+             for sample in data.gallery}
+    assert found == {"same.jpg": (True, True), "g.jpg": (True, False), "o.jpg": (False, False)}
+
+
+@pytest.mark.parametrize("junk", ["-1", "-01", "-1.0"])
+def test_junk_is_junk_however_it_is_written(tmp_path, junk):
+    file = write_listed(tmp_path, [line.replace("bob", junk) for line in LINES])
+    assert len(load_dataset("csv", file).gallery) == 1
 
 
 def test_windows_files_are_read_alike(tmp_path):

@@ -1,0 +1,64 @@
+"""Methods with one mistake each, as users make them."""
+
+from toy_methods import Largest
+
+from matlib.models import Method
+
+
+class Alone(Largest):
+    def __init__(self, config, identities):
+        super(Method, self).__init__()
+
+
+class Plain(Largest):
+    class Settings:
+        power = 1.0
+
+
+class Word(Largest):
+    truth = "joints"
+
+
+class Unknown(Largest):
+    truth = ("pose",)
+
+
+class Nothing(Largest):
+    def describe(self, output):
+        return None
+
+
+class One(Largest):
+    def describe(self, output):
+        return output.after.mean(dim=0)
+
+
+class Long(Largest):
+    """No mistake: ranking asks for no length."""
+
+    def describe(self, output):
+        return 3 + output.after
+
+
+class Mistyped(Largest):
+    weights = {"tripet": 0.5}
+
+
+class Rows(Largest):
+    def losses(self, output, step):
+        return {name: term[None] for name, term in super().losses(output, step).items()}
+
+
+class Numbers(Largest):
+    def losses(self, output, step):
+        return super().losses(output, step) | {"constant": 0.5}
+
+
+class Empty(Largest):
+    def losses(self, output, step):
+        return {}
+
+
+class Summed(Largest):
+    def losses(self, output, step):
+        return {"total": step.identity(output.logits)}
