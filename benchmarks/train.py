@@ -43,8 +43,8 @@ from matlib.runs.records import provenance
 
 IDENTITIES = 751  # Market-1501's training people
 ONE = "full, one of four"
-STEPS = {"baseline": ("baseline", {}), "identity_only": ("identity_only", {}), "full": ("full", {"loss.eq_images": "all"}),
-         ONE: ("full", {"loss.eq_images": "one_per_id"})}
+STEPS = {"baseline": ("baseline", {}), "identity_only": ("identity_only", {}),
+         "full": ("full", {"loss.eq_images": "all"}), ONE: ("full", {"loss.eq_images": "one_per_id"})}
 
 
 class Ours:

@@ -221,7 +221,8 @@ def test_what_is_no_count_is_told(count, unchecked):
 
 @pytest.mark.parametrize("laid_out", [
     lambda query: query[::-1].copy()[::-1], lambda query: query.astype(">f4"),
-    lambda query: query.astype(np.longdouble), lambda query: np.stack([query, query], axis=1)[:, 0], lambda query: query[None], np.ndarray.tolist,
+    lambda query: query.astype(np.longdouble), lambda query: np.stack([query, query], axis=1)[:, 0],
+    lambda query: query[None], np.ndarray.tolist,
 ])
 def test_how_a_query_lies_in_memory_does_not_matter(laid_out, unchecked):
     descriptors = torch.nn.functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=1)

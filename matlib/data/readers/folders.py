@@ -26,7 +26,7 @@ class Layout:
     title: str
     """What people call it."""
     roots: tuple[str, ...]
-    """Names of its folder that are met, the first one is its authors'; letters' case, spaces and ``-_.`` do not matter."""
+    """Names of its folder that are met, the first one is its authors'; case, spaces and ``-_.`` do not matter."""
     splits: tuple[tuple[str, ...], ...]
     """Alternatives of the folders and files it needs, the first one is its authors'."""
     refuse: Callable[[Path, tuple[str, ...]], str | None] = lambda folder, splits: None
