@@ -142,7 +142,8 @@ class HOReID(Method):
 
     def describe(self, output: HOReIDOutput) -> Pyramid:
         settings = self.settings
-        stage = SecondStage(self.second_distances, settings.second_neighbours, settings.second_share)
+        stage = SecondStage(self.second_distances, settings.second_neighbours, settings.second_share,
+                            together="candidates")  # the net is fast for several pairs at once
         return Pyramid(weighted_descriptor(output.graph_after.float(), output.confidences), output.graph_after, stage)
 
     @torch.no_grad()
