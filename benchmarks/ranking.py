@@ -15,7 +15,7 @@ was given.
 
 On one thread of a busy machine, a quarter of Market-1501 (`--share 0.25`), the paper profile: ranking by one vector, by
 PCB's stripes or by parts that may be hidden took 0.4 to 3.4 ms a query, 1.2 to 3 times its product, and at most 71 MiB;
-SFR 14 ms and FPR 24 ms (50 and 100 reconstructions a query), HOReID 34 ms (8 graphs matched), and no MiB beyond what
+SFR 14 ms and FPR 24 ms (50 and 100 reconstructions a query), HOReID 23 ms (8 graphs matched), and no MiB beyond what
 describing two images had taken.
 
 `amc_swm` is for the small partial sets (a second a query), so it is not among the rows unless it is asked for; the
