@@ -4,6 +4,7 @@ All are of the records of one of ``tables.experiments``; where these lack what a
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ _SEVERAL, _ONE = "several trainings, their mean", "one training each"
 
 def forest(rows: Iterable[Row], runs: pd.DataFrame, label: str, of: str) -> Shown | None:
     """The rows less the full model, with the paper's differences as hollow diamonds."""
-    panels = difference_frames(rows, runs)
+    counted = [replace(row, label=_counted(row, runs)) for row in rows]
+    panels = difference_frames(counted, runs)
     if not len(panels["mAP"]):
         return None
     said = "; ".join(f"{row.Index} {in_pairs(row.value, row.low, row.high)}"
@@ -37,8 +39,8 @@ def forest(rows: Iterable[Row], runs: pd.DataFrame, label: str, of: str) -> Show
                      for row in panels["mAP"].itertuples())
     return captions.figure(
         figures.forest(panels, "points, less the full model"), label,
-        "Each row less the full model: points with 95 % intervals over other queries and other trainings; hollow "
-        "diamonds are the paper's differences, of one training each, on Occluded-Duke.",
+        "Each row less the full model: points with 95 % intervals over other queries and other trainings, n trainings "
+        "of the row; hollow diamonds are the paper's differences, on Occluded-Duke.",
         f"Two panels of points with intervals around a line at 0, and diamonds. In mAP: {said}.", of)
 
 
@@ -68,7 +70,7 @@ def ranks(rows: Sequence[Row], runs: pd.DataFrame, label: str, of: str) -> Shown
             count = own["seed"].nunique()
             share = [100 * (own["first rank"] <= k).mean() for k in _RANKS]
             panels[_SEVERAL if count > 1 else _ONE].append(pd.DataFrame(
-                {"row": f"{row.label} (n = {count})", "rank": _RANKS, "share": share}))
+                {"row": _counted(row, runs), "rank": _RANKS, "share": share}))
     drawn = {title: pd.concat(own) for title, own in panels.items() if own}
     if not drawn:
         return None
@@ -87,16 +89,20 @@ def queries(row: Row, others: Iterable[Row], runs: pd.DataFrame, label: str, of:
     for other in others:
         both = pd.DataFrame({"ours": ours, "theirs": _mean_precision(other, runs)}).dropna()
         if len(both):
-            panels[other.label] = both
+            panels[_counted(other, runs)] = both
     if not panels:
         return None
     said = "; ".join(f"{(both['ours'] > both['theirs']).sum()} of {len(both)} queries lie above the line against {name}"
                      for name, both in panels.items())
     return captions.figure(
-        figures.query_scatter(panels, row.label), label,
+        figures.query_scatter(panels, _counted(row, runs)), label,
         f"The average precision of each query, {row.label} against other rows: a point a query, the mean over the "
-        "trainings of each row. On the line the two are equal; above it the full model is better.",
+        "n trainings of each row. On the line the two are equal; above it the full model is better.",
         f"Clouds of points around a diagonal: {said}.", of)
+
+
+def _counted(row: Row, runs: pd.DataFrame) -> str:
+    return f"{row.label} (n = {(runs['name'] == row.name).sum()})"
 
 
 def _mean_precision(row: Row, runs: pd.DataFrame) -> pd.Series:

@@ -168,14 +168,15 @@ def of_rows(found: dict[str, list[str]], metric: str, than: str) -> str:
 
 def of_strata(found: Mapping[str, pd.DataFrame]) -> str:
     """Whether a row gains more on another the more of the query is hidden: frames of ``rows.by_hidden``."""
-    words = []
+    words, grows = [], []
     for title, frame in found.items():
-        first, last = frame.iloc[0], frame.iloc[-1]
-        more = "more" if last["value"] > first["value"] else "less"
-        apart = last["low"] > first["high"] or last["high"] < first["low"]
-        words.append(f"{plain(title)}, {last['value']:+.1f} points where most is hidden and {first['value']:+.1f} "
-                     f"where least is, {more}, and the two intervals {'lie apart' if apart else 'overlap'}")
-    return f"{'; '.join(words)}."
+        least, most = frame.iloc[0], frame.iloc[-1]
+        grows += [title] if most["low"] > least["high"] else []
+        words.append(f"{plain(title)} it is {most['value']:+.1f} points where most is hidden and "
+                     f"{least['value']:+.1f} where least is")
+    so = (f"with what is hidden grows, beyond chance, the difference {', '.join(map(plain, grows))}" if grows else
+          "no difference grows beyond chance with what is hidden")
+    return f"{'; '.join(words)}: {so}."
 
 
 def of_readings(found: pd.DataFrame) -> str:

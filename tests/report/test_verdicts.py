@@ -102,15 +102,16 @@ def test_an_effect_can_be_seen_where_it_is_larger_than_two_trainings_differ():
     assert "2.0 cannot be seen" in verdicts.of_span(1.0, 2.0, "mAP")
 
 
-def test_a_gain_where_most_is_hidden_is_told_with_its_doubt():
+def test_a_difference_grows_with_what_is_hidden_where_its_intervals_lie_apart():
     def frame(*values):
         return pd.DataFrame([{"value": v, "low": v - 1, "high": v + 1} for v in values])
 
-    said = verdicts.of_strata({"less a": frame(0.0, 9.0, 5.0), "less b": frame(1.0, 0.5)})
-    one, other = said.split("; ")
-    assert "less a, +5.0 points where most is hidden and +0.0 where least is, more, and the two" in one
-    assert "less b, +0.5 points where most is hidden and +1.0 where least is, less, and the two" in other
-    assert one.endswith("intervals lie apart") and other.endswith("intervals overlap.")
+    one, other = frame(0.0, 9.0, 5.0), frame(1.0, 0.5)
+    said = verdicts.of_strata({"less a": one, "less b": other})
+    assert "less a it is +5.0 points where most is hidden and +0.0 where least is" in said
+    assert said.endswith("grows, beyond chance, the difference less a.")
+    assert verdicts.of_strata({"less b": other, "less c": frame(5.0, 0.0)}).endswith(
+        "no difference grows beyond chance with what is hidden.")
 
 
 def test_readings_beyond_chance_are_named():

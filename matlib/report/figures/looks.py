@@ -24,6 +24,7 @@ _DARK, _PALE = (0.1, 0.1, 0.1, 1.0), (0.92, 0.92, 0.92, 1.0)
 _STRIPE = 2  # pixels
 _DIRECTIONS = ((1, 1), (1, -1), (0, 1), (1, 0))
 _SHAPES = "sD^vPX<>"
+_ENTRY = 0.88  # inches of a legend
 
 
 class Marker(NamedTuple):
@@ -101,7 +102,8 @@ def add_legend(figure: Figure, *looks: Look) -> None:
     handles = [Patch(label=name, edgecolor=INK, linewidth=0.8, **_fill(entries[name]))
                for name in order if name in entries]
     if handles:
-        columns = max(2, min(len(handles), int(figure.get_figwidth() / 0.95)))
+        fits = max(2, int(figure.get_figwidth() / _ENTRY))
+        columns = -(-len(handles) // -(-len(handles) // fits))  # rows of the same length
         figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL, handlelength=1.4,
                       columnspacing=1.2)
 

@@ -13,10 +13,12 @@ from matlib.ablations import row_config
 from matlib.config import profile
 from matlib.data import ImageDataset, load_dataset
 from matlib.data.truth import NUM_PARTS
+from matlib.geometry import coordinate_grid
 from matlib.models import MATOutput, build_model
 from matlib.models.true_parts import TRUE_PART_GROUPS
 from matlib.report import figures
-from matlib.report.figures import looks, matching
+from matlib.report.figures import looks, matching, motion
+from matlib.report.figures.parts import part_rows, part_viewer
 from matlib.report.figures.style import PARTS
 
 
@@ -72,6 +74,34 @@ def test_a_figure_has_one_legend_for_all_its_looks():
     assert [text.get_text() for text in legend.get_texts()] == ["head", "feet", looks.UNMATCHED]
     assert [patch.get_hatch() is not None for patch in legend.get_patches()] == [False, False, True]
     figures.plt.close(figure)
+
+
+def test_a_picture_of_parts_a_keypoint_and_an_arrow_are_drawn_as_their_part_is():
+    look = looks.of_groups(["torso", "", "feet"])
+    maps = torch.zeros(4, 12, 6)
+    maps[1, :4], maps[2, 4:8], maps[3, 8:] = 1, 1, 1
+    picture = figures.part_picture(maps, (12, 6), (1.0, 1.0), look)
+    np.testing.assert_array_equal(picture, look.paint(maps.argmax(0).numpy()))
+    figure, axes = figures.plt.subplots()
+    figures.draw_keypoints(axes, torch.zeros(3, 2), (12, 6), (1.0, 1.0), look)
+    faces = [points.get_facecolor()[0] for points in axes.collections]
+    np.testing.assert_allclose(faces[::2], look.colours[[1, 3]])
+    assert np.ptp(faces[1][:3]) == 0 and faces[1][0] > 0.9
+    motion.draw_flow(axes, coordinate_grid(12, 6)[None], maps, every=2, look=look)
+    arrows = {tuple(colour) for colour in axes.collections[-1].get_facecolors()}
+    assert arrows == {tuple(colour) for colour in look.colours[1:]}
+    figures.plt.close(figure)
+
+
+def test_maps_of_two_networks_and_the_truth_share_one_legend(rng):
+    maps = torch.rand(2, 3, 4, 2, generator=rng)
+    images = torch.rand(2, 16, 8, 3, generator=rng).numpy()
+    rows = [("before", maps, looks.of_groups(["", ""])), ("after", maps, looks.of_groups(["head", "feet"]))]
+    legend, = part_rows(images, rows, [], (1.0, 1.0)).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["head", "feet", looks.UNMATCHED]
+    view = part_viewer(images, maps, ["0", "1", "2"], (1.0, 1.0), rows[1][2])
+    assert "head</span>" in view and looks.UNMATCHED not in view
+    figures.plt.close("all")
 
 
 class Knowing(torch.nn.Module):
