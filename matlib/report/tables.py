@@ -53,6 +53,8 @@ def _rows(record: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[dic
     """The lines of a record. Raises MatlibError with its file where it lacks what they need."""
     try:
         yield from lines(record)
+    except MatlibError as error:
+        raise MatlibError(f"{record['path']} is no record that this version can show: {error}") from None
     except KeyError as error:
         raise MatlibError(f"{record['path']} is not a run's record: it has no {error.args[0]}; delete it and run the "
                           "training again") from None

@@ -97,7 +97,11 @@ def model_state(model: nn.Module, config: RunConfig, identities: int) -> dict[st
 
 
 def load_weights(model: nn.Module, state: dict[str, Any], path: Path) -> None:
-    """Raises MatlibError where the weights are those of another model."""
+    """Raises MatlibError where the weights are those of another model, or of other types, which would be rounded."""
+    for name, own in model.state_dict().items():
+        if name in state and state[name].dtype != own.dtype:
+            raise MatlibError(f"{path} holds {name} as {state[name].dtype}, and the model has it as {own.dtype}: name "
+                              "a checkpoint as the training wrote it")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -26,6 +26,7 @@ _KINDS = {
     "config": dict, "config.name": str, "data": dict, "data.name": str, "data.fingerprint": str, "data.images": int,
     "tested": dict, "tested.name": str, "tested.fingerprint": str, "metrics": dict, "scores": dict, "history": list,
     "seconds": dict, "seconds.training": (int, float), "run": dict, "run.schema": int,
+    "parameters": int, "run.processes": int,
     "run.commit": str, "run.hardware": str, "run.date": str, "run.torch": str,
 }
 _NEEDED = ("config", "config.name", "data", "data.name", "data.fingerprint", "metrics", "seconds")
@@ -70,7 +71,10 @@ def read_record(path: Path | str) -> dict[str, Any]:
         path = path / RECORD if path.is_dir() else path
         if path.exists() and not path.is_file():
             raise TypeError("it is no file")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        record = json.loads(text, object_pairs_hook=_fields)
+        if "\\ud" in text:  # half a pair of them is a letter that no page can be written with
+            json.dumps(record, ensure_ascii=False).encode()
         _check(record)
         RunConfig.from_dict(record["config"])
         for data in (record["data"], record.get("tested", {})):
@@ -84,6 +88,14 @@ def read_record(path: Path | str) -> dict[str, Any]:
         why = str(error).partition("\n")[0][:200]
         mend = "delete it and run the training again" if path.suffix == ".json" else "name a run's folder"
         raise MatlibError(f"{path} is not a run's record; {mend} ({why})") from None
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A part of a record. Raises ValueError for a field that stands in it twice, of which JSON would keep the last."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field stands in it twice")
+    return fields
 
 
 def _check(record: Any) -> None:
@@ -104,12 +116,17 @@ def _check(record: Any) -> None:
         for key in (key for key in (*_SHARES, *_COUNTS) if key in metrics):
             value, most = metrics[key], 1 if key in _SHARES else math.inf
             kinds = (int, float) if key in _SHARES else int
-            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value <= most:
+            if isinstance(value, bool) or not isinstance(value, kinds) or not (key == "queries") <= value <= most:
                 raise ValueError(f"metrics.{name}.{key} is no {'share from 0 to 1' if key in _SHARES else 'count'}")
+        for key, (low, high) in metrics.get("intervals", {}).items():
+            if not 0 <= low <= high <= 1:
+                raise ValueError(f"metrics.{name}.intervals.{key} is no interval of shares")
     check_history(record.get("history", []))
-    seconds = record["seconds"].get("training", 0)
-    if not 0 <= seconds < math.inf:
-        raise ValueError("seconds.training is no time")
+    for name in ("training", "cpu", "evaluation"):
+        if not isinstance(value := record["seconds"].get(name, 0), int | float) or not 0 <= value < math.inf:
+            raise ValueError(f"seconds.{name} is no time")
+    if not 0 <= record["data"].get("images", 0) < 10**12:
+        raise ValueError("data.images is no count")
 
 
 def check_history(history: Any) -> None:
@@ -125,11 +142,17 @@ def check_history(history: Any) -> None:
                 raise TypeError(f"history's {name} is of a wrong type")
 
 
-def listed(folders: Iterable[Path | str] | str | Path) -> list[Path | str]:
+def listed(folders: Iterable[Path | str] | str | Path) -> list[Path]:
     """The folders as a list. Raises MatlibError for a name, whose letters would be taken for folders."""
     if isinstance(folders, str | Path):
         raise MatlibError(f"records is a list of folders, not {str(folders)[:200]!r}; give [{str(folders)[:200]!r}]")
-    return list(folders)
+    try:
+        places = [Path(folder) for folder in folders]
+    except TypeError:
+        raise MatlibError(f"records is a list of folders, not {str(folders)[:200]}") from None
+    if files := [place for place in places if os.path.isfile(place)]:
+        raise MatlibError(f"records is a list of folders, and {files[0]} is a file; give the folder that it lies in")
+    return places
 
 
 def find_records(*folders: Path | str) -> list[dict[str, Any]]:
@@ -137,7 +160,7 @@ def find_records(*folders: Path | str) -> list[dict[str, Any]]:
 
     Hidden folders are left out: they hold runs that were set aside (``matlib.runs.earlier``).
     """
-    paths = [path for folder in folders for path in sorted(Path(folder).rglob("record*.json"))
+    paths = [path for folder in folders if os.path.isdir(folder) for path in sorted(Path(folder).rglob("record*.json"))
              if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     return [read_record(path) | {"path": str(path)} for path in paths]
 

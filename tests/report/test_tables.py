@@ -85,8 +85,9 @@ def test_ones_own_run_takes_the_place_of_the_reference(tmp_path):
 
 
 def test_a_name_in_place_of_a_list_is_refused():
-    with pytest.raises(MatlibError, match="list of folders"):
-        tables.load_records("book/records")
+    for wrong in ("book/records", None, [None], [["book/records"]], [__file__]):
+        with pytest.raises(MatlibError, match="list of folders"):
+            tables.load_records(wrong)
 
 
 def test_without_records_there_are_empty_tables_and_no_error(tmp_path):
@@ -121,6 +122,9 @@ def test_a_damaged_record_is_told(tmp_path, damaged):
 @pytest.mark.parametrize("field, value", [
     ("config.name", None), ("config.name", 5), ("data.fingerprint", None), ("data", []), ("run.hardware", 3),
     ("run.schema", 99), ("metrics.d.rank1", float("nan")), ("metrics.d.mAP", float("inf")), ("metrics.d.rank5", -5),
+    ("metrics.d.intervals", {"rank1": [50, 60]}), ("metrics.d.intervals", {"mAP": [0.6, 0.5]}),
+    ("metrics.d.intervals", {"mAP": "x"}), ("metrics.d.queries", 0), ("parameters", "many"), ("seconds.cpu", -1),
+    ("seconds.evaluation", "long"), ("data.images", -1), ("run.processes", "<i>"), ("config.name", "\ud800"),
     ("metrics.d.rank10", "0.5"), ("metrics.d.queries", 1.5), ("metrics.d.rank3", None), ("metrics.d", 3),
     ("run.date", None), ("seconds.training", -1), ("config.profile", None), ("data", None), ("data.name", None),
     ("tested", {"name": "d"}), ("tested", []), ("history", [1]), ("history", [{"epoch": 2}]),
@@ -139,6 +143,27 @@ def test_a_record_with_a_wrong_field_is_told_with_its_path(tmp_path, field, valu
     inner.pop(key) if value is None else inner.update({key: value})
     path.write_text(json.dumps(content))
     with pytest.raises(MatlibError, match=f"{path} is not a run's record"):
+        tables.load_records([tmp_path])
+
+
+def test_a_field_that_stands_twice_is_told_and_a_byte_order_mark_is_none(tmp_path):
+    record(tmp_path)
+    path = next(tmp_path.rglob("record.json"))
+    text = path.read_text()
+    path.write_text("\ufeff" + text)
+    assert len(tables.load_records([tmp_path])) == 1
+    path.write_text(text.replace('"seed": 0', '"seed": 5, "seed": 0', 1))
+    with pytest.raises(MatlibError, match="a field stands in it twice"):
+        records.read_record(path)
+
+
+def test_a_record_of_a_profile_that_is_not_known_is_told_with_its_path(tmp_path):
+    record(tmp_path)
+    path = next(tmp_path.rglob("record.json"))
+    content = json.loads(path.read_text())
+    content["config"]["profile"] = "desk"
+    path.write_text(json.dumps(content))
+    with pytest.raises(MatlibError, match=f"{path} .* there is no profile 'desk'"):
         tables.load_records([tmp_path])
 
 

@@ -65,6 +65,14 @@ def test_wrong_types_and_weights_that_are_no_numbers_are_told(content, tmp_path,
         read(tmp_path / "checkpoint.pt")
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float16, torch.float64, torch.bool])
+def test_weights_of_another_type_are_not_rounded_in_silence(content, tmp_path, dtype):
+    name = next(name for name, values in content["model"].items() if values.ndim > 1)
+    save(tmp_path / "checkpoint.pt", content | {"model": content["model"] | {name: content["model"][name].to(dtype)}})
+    with pytest.raises(MatlibError, match=f"holds {name} as {dtype}, and the model has it as torch.float32"):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a" * 5000, "a/" * 2500 + "b", "file/below"])
 def test_paths_that_no_system_takes_are_told_in_one_sentence(tmp_path, name):
     (tmp_path / "file").write_bytes(b"")
