@@ -84,7 +84,7 @@ def test_ones_own_run_takes_the_place_of_the_reference(tmp_path):
     assert frame["rank1"].tolist() == [60.0]
 
 
-def test_a_name_in_place_of_a_list_is_refused():
+def test_a_name_in_place_of_a_list_is_refused(unchecked):
     for wrong in ("book/records", None, [None], [["book/records"]], [__file__]):
         with pytest.raises(MatlibError, match="list of folders"):
             tables.load_records(wrong)
