@@ -49,11 +49,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An option that is given twice is refused: argparse would drop the first one without a word."""
+    """An option that is given twice is refused, where argparse would drop the first one without a word, and so is a path
+    of no letters, which would be the current folder."""
 
     def __init__(self, *arguments: object, **options: object):
         super().__init__(*arguments, **options)
         self.register("action", None, _Once)
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; the current folder is .")
+    return Path(text)
 
 
 class _Once(argparse.Action):

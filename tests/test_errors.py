@@ -1,8 +1,10 @@
 """What a command says where its input is bad."""
 
+from pathlib import Path
+
 import pytest
 
-from matlib.errors import MatlibError, command_line, did_you_mean
+from matlib.errors import CommandParser, MatlibError, command_line, did_you_mean
 
 SENTENCE = "the image x.jpg is damaged; put the set there again"
 
@@ -33,3 +35,12 @@ KNOWN = ("model.parts", "model.heads", "train.epochs", "train.head_lr", "seed", 
 def test_the_nearest_known_name_is_suggested(name, near):
     assert did_you_mean(name, KNOWN) == (f"; did you mean {' or '.join(near)}?" if near else "")
     assert did_you_mean(name, []) == ""
+
+
+def test_an_empty_path_is_told_and_no_folder(capsys):
+    parser = CommandParser()
+    parser.add_argument("--out", type=Path)
+    assert parser.parse_args(["--out", "."]).out == Path() and parser.parse_args(["--out=a b"]).out == Path("a b")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--out", ""])
+    assert "argument --out: the path is empty" in capsys.readouterr().err
