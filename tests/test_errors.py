@@ -37,10 +37,14 @@ def test_the_nearest_known_name_is_suggested(name, near):
     assert did_you_mean(name, []) == ""
 
 
-def test_an_empty_path_is_told_and_no_folder(capsys):
+@pytest.mark.parametrize("words, expected", [(["--out", "."], Path()), (["--out=a b"], Path("a b")),
+                                             (["--out", ""], None)])
+def test_an_empty_path_is_told_and_no_folder(words, expected, capsys):
     parser = CommandParser()
     parser.add_argument("--out", type=Path)
-    assert parser.parse_args(["--out", "."]).out == Path() and parser.parse_args(["--out=a b"]).out == Path("a b")
+    if expected is not None:
+        assert parser.parse_args(words).out == expected
+        return
     with pytest.raises(SystemExit):
-        parser.parse_args(["--out", ""])
+        parser.parse_args(words)
     assert "argument --out: the path is empty" in capsys.readouterr().err

@@ -18,7 +18,6 @@ which sums to 1; ``--threshold`` says from where on it counts as detected.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ from matlib.data.readers.options import parse_options
 from matlib.data.samples import ReIDDataset, Sample
 from matlib.data.transforms import normalise_image, resize_image
 from matlib.data.truth import VISIBLE, Truth
-from matlib.errors import MatlibError, command_line, program
+from matlib.errors import CommandParser, MatlibError, command_line, program
 from matlib.folders import check_target
 from matlib.geometry import receptive_field_scale
 from matlib.runs.checkpoints import load_model
@@ -126,8 +125,8 @@ def write_points(dataset: ReIDDataset, model: nn.Module, config: RunConfig, peop
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog=program("matlib.data.joints.from_run"),
-                                     description="Write a run's own keypoints as the joints of a set.")
+    parser = CommandParser(prog=program("matlib.data.joints.from_run"),
+                           description="Write a run's own keypoints as the joints of a set.")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run of the full model")
     parser.add_argument("--dataset", required=True, help=f"one of {', '.join(dataset_names())}")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of the data sets; default data")
