@@ -185,11 +185,12 @@ def test_who_is_given_joints_reads_where_they_come_from():
     assert "data.joints" in AtJoints.reads(row_config("toy_methods:AtJoints", "smoke"))
 
 
-def test_the_console_command_finds_a_method_where_it_is_started():
+def test_the_console_command_finds_a_method_where_it_is_started(data):
     """As `python -m` does; -P keeps Python from looking there by itself, as it does for an installed command."""
     started = [sys.executable, "-P", "-c", "from matlib.commands import main; main()"]
-    done = subprocess.run([*started, "train", "--row", "toy_methods:Unfinished", "--out", "x"], capture_output=True,
-                          text=True, cwd=HERE, env=os.environ | {"PYTHONPATH": str(HERE.parents[1])})
+    done = subprocess.run([*started, "train", "--row", "toy_methods:Unfinished", "--root", data, "--out", "x"],
+                          capture_output=True, text=True, cwd=HERE,
+                          env=os.environ | {"PYTHONPATH": str(HERE.parents[1])})
     assert "toy_methods:Unfinished lacks what every method has" in done.stderr
 
 
