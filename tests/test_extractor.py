@@ -174,7 +174,7 @@ def test_equal_distances_stay_in_order(folder):
     paths = tuple(folder / f"{i}.png" for i in range(40))
     index = Index(paths, torch.nn.functional.normalize(torch.ones(40, 4), dim=1))
     assert [match.path for match in index.search(torch.full((4,), 0.5), 40)] == list(paths)
-    with pytest.raises(MatlibError, match="is 0 or more; got -1"):
+    with pytest.raises(MatlibError, match="a whole number from 0; got -1"):
         index.search(torch.full((4,), 0.5), -1)
     with pytest.raises(MatlibError, match="has 3 numbers, those of the index 4: make both with the same model"):
         index.search(torch.ones(3))

@@ -9,6 +9,7 @@ flat all the same.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,11 @@ def _check_ranges(keypoints: Float[Tensor, "17 3"], occlusion: float, yaw: float
 def split_folder(image: Path) -> Path:
     """The folder of its set that an image is in, such as ``query``: its own, or the one above."""
     return next((p for p in image.parents[:2] if (p.parent / "truth").is_dir()), image.parent)
+
+
+def is_rendered(samples: Iterable[Sample]) -> bool:
+    """Whether all of the images come with the truth of a rendered set."""
+    return all((split_folder(sample.path).parent / "truth").is_dir() for sample in samples)
 
 
 def parts_of(labels: UInt8[Tensor, "*b h w"]) -> UInt8[Tensor, "*b h w"]:

@@ -17,8 +17,9 @@ from torch import nn
 from matlib.config import DataConfig
 from matlib.data import ReIDDataset
 from matlib.evaluation import RankingMetrics
-from matlib.report.figures import INK, add_legend, load_images, look_of, part_picture, scale_of, show_image
+from matlib.report.figures import INK, add_legend, load_images, part_picture, scale_of, show_image
 from matlib.report.figures.looks import Look
+from matlib.report.figures.matching import look_of
 from matlib.report.figures.style import PALETTE, SMALL
 
 RIGHT, WRONG = PALETTE[2], PALETTE[1]

@@ -16,7 +16,6 @@ from matlib.report.figures.images import (
 )
 from matlib.report.figures.labels import label_sheet, occlusion_histogram
 from matlib.report.figures.looks import TRUE_PARTS, add_legend, of_groups
-from matlib.report.figures.matching import is_rendered, look_of
 from matlib.report.figures.pipeline import figure2, figure2_linked, figure2_svg
 from matlib.report.figures.records import (
     by_amount,
@@ -40,7 +39,7 @@ from matlib.report.figures.style import INK, part_colours, setup
 __all__ = [
     "INK", "TRUE_PARTS", "add_legend", "by_amount", "by_knob", "by_parts", "compare", "contact_sheet",
     "diagnostics", "draw_keypoints", "figure1", "figure2", "figure2_linked", "figure2_svg", "figure3", "forest",
-    "gradient_norms", "image_rows", "is_rendered", "label_sheet", "learning_curves", "load_images", "look_of",
+    "gradient_norms", "image_rows", "label_sheet", "learning_curves", "load_images",
     "losses", "motion_gain", "occlusion_histogram", "of_groups", "part_colours", "part_picture", "parts_by_k",
     "plt", "query_scatter", "rank_curves", "rungs", "scale_of", "setup", "show_image", "skeletons", "step_shares",
     "trade",

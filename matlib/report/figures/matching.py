@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from matlib.config import DataConfig
 from matlib.data import ImageDataset, Sample
-from matlib.data.truth import split_folder
+from matlib.data.truth import is_rendered
 from matlib.geometry import upsample
 from matlib.report.figures.images import scale_of
 from matlib.report.figures.looks import Look, of_groups, without_truth
@@ -16,11 +16,6 @@ from matlib.scoring.parts import count_pixels, match_groups, true_labels
 
 #: So many pictures of a set are looked at, evenly spread.
 MATCHED_IN = 160
-
-
-def is_rendered(samples: Sequence[Sample]) -> bool:
-    """Whether the images come with the truth of a rendered set."""
-    return all((split_folder(sample.path).parent / "truth").is_dir() for sample in samples)
 
 
 @torch.no_grad()

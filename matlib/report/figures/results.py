@@ -9,6 +9,7 @@ from torch import nn
 
 from matlib.config import DataConfig
 from matlib.data import Sample
+from matlib.data.truth import is_rendered
 from matlib.report.figures.images import (
     draw_keypoints,
     image_rows,
@@ -19,7 +20,6 @@ from matlib.report.figures.images import (
     show_image,
 )
 from matlib.report.figures.looks import TRUE_PARTS, Look, add_legend
-from matlib.report.figures.matching import is_rendered
 from matlib.report.figures.parts import over, true_part_picture
 
 
