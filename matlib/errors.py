@@ -49,8 +49,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An option that is given twice is refused, where argparse would drop the first one without a word, and so is a path
-    of no letters, which would be the current folder."""
+    """An option that is given twice is refused: argparse would drop the first one without a word. So is a path of no
+    letters, which would be the current folder."""
 
     def __init__(self, *arguments: object, **options: object):
         super().__init__(*arguments, **options)

@@ -12,7 +12,7 @@ import sources
 from pipeline import REPOSITORY, snakemake
 
 EVERY = {path.stem for path in (REPOSITORY / "book").glob("*.ipynb")}
-#: Whoever scores, names parts by the true ones that they match, or tells strata of the hidden, asks the scores' package.
+#: Whoever scores, names parts by the true ones that they match, or tells strata of the hidden.
 SCORED = {path.stem for path in (REPOSITORY / "book").glob("*.ipynb")
           if any(word in path.read_text() for word in ("from matlib.scoring", "look_of", "ranked", "rows as pictures"))}
 
