@@ -61,6 +61,11 @@ def test_no_line_of_code_is_over_120_characters() -> None:
     assert [f"{path}:{i}" for path, i, line in lines if len(line) > 120] == []
 
 
+def test_the_records_of_the_book_name_no_place_of_the_machine_that_made_them() -> None:
+    named = [str(path) for path in (REPOSITORY / "book").rglob("*.json") if '": "/' in path.read_text()]
+    assert not named
+
+
 def test_notebooks_are_stripped() -> None:
     keys = "metadata.papermill cell.metadata.papermill"
     check = [sys.executable, "-m", "nbstripout", "--verify", "--extra-keys", keys, *NOTEBOOKS]
