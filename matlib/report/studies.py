@@ -12,7 +12,7 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy import stats
 
-from matlib.ablations import ROWS, Row, row_config
+from matlib.ablations import ROWS, TABLE_1, Row, row_config
 from matlib.evaluation import Interval
 from matlib.report import captions, figures
 from matlib.report.captions import Shown
@@ -99,8 +99,8 @@ def steps_elsewhere(steps: Iterable[Step], frame: pd.DataFrame, sets: Mapping[st
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Where a run's title stands among the rows: that of its row, methods of one's own last."""
-    rows = [*ROWS]
+    """Where a run's title stands: as its row does, Table 1's first, methods of one's own last."""
+    rows = list(dict.fromkeys((*(row.name for row in TABLE_1), *ROWS)))
     row = name.partition(", ")[0]
     return rows.index(row) if row in ROWS else len(rows), name
 

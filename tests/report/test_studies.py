@@ -59,7 +59,7 @@ def test_elsewhere_has_a_line_for_each_change_in_the_rows_order(frame):
     photographs = once.assign(tested_on="partial_reid", rank3=60.0)
     photographs.loc[photographs["name"] == "in_rows", "name"] = "baseline, data.crop=0.5"
     found = studies.elsewhere(pd.concat([frame, photographs]), {"partial_reid": "One", "partial_ilids": "Other"})
-    assert list(found.index) == ["#1 pooled over true parts", "#1 baseline", "#1 baseline, data.crop=0.5"]
+    assert list(found.index) == ["#1 baseline", "#1 baseline, data.crop=0.5", "#1 pooled over true parts"]
     assert set(found["One", "n"]) == {2} and set(found["Other", "n"]) == {0}
     assert set(found["One", "R-3"]) == {"60.0±0.0"} and (found["Other", "mAP"] == found["Other", "R-1"]).all()
     assert studies.elsewhere(frame, {"partial_reid": "One"}).empty
