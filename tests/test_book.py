@@ -328,3 +328,7 @@ def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address
     started = [a["href"] for a in run.select("a[href*='mybinder.org']")]
     assert bool(started) == bool(buttons)
     assert all("someone/matlib/main" in where and "run.ipynb" in where for where in started)
+    colab = [a["href"] for a in run.select("a[href*='colab.']")]
+    assert colab == ["https://colab.research.google.com/github/someone/matlib/blob/main/book/run.ipynb"] * buttons
+    first = [code.text for code in run.select("h1 + .page-needs code")]
+    assert first[:1] == [f"!git clone --depth 1 {address} matlib && pip install -q -e matlib"] * buttons

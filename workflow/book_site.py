@@ -9,6 +9,7 @@ import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from fontTools import subset
@@ -60,8 +61,11 @@ def configure(app: Sphinx, config: Config) -> None:
     for button in ("repository", "edit_page", "issues", "source"):
         options[f"use_{button}_button"] = bool(options.get("repository_url"))
     citation = yaml.safe_load((SOURCE / "CITATION.cff").read_text())
-    if options.get("repository_url"):  # .binder/environment.yml
-        options["launch_buttons"] = {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"}
+    if repository := options.get("repository_url"):
+        options["launch_buttons"] = {"binderhub_url": "https://mybinder.org",  # .binder/environment.yml
+                                     "notebook_interface": "jupyterlab"}
+        if urlsplit(repository).hostname == "github.com":  # Colab opens no others
+            options["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
     options["extra_footer"] = footer(citation, options.get("repository_url"))
     config.html_extra_path = [*config.html_extra_path, *(str(SOURCE / name) for name in BESIDE)]
     config.mathjax_path = "mathjax/startup.js"
