@@ -81,7 +81,7 @@ PAGES = [f"_build/src/{path.name}" for path in sorted(BOOK.glob("*.ipynb"))]
 
 # What a notebook is given, and what must be there before it runs; a notebook that is not named here needs nothing.
 RECORDED = [str(BOOK / "records"), f"runs/{PROFILE}"]
-COMPARED_IN = [str(BOOK / folder) for folder in ("records", "table3", "ceiling/laptop")]
+COMPARED_IN = [str(BOOK / folder) for folder in ("records", "table3", "ceiling")]
 OWN = [f"runs/{PROFILE}", *([f"runs/{PROFILE}-holistic"] if "3" in TABLES else [])]
 CHAPTERS = ("features", "keypoints", "equivariance", "motion", "parts", "objective")
 PARAMETERS = {
@@ -95,7 +95,7 @@ PARAMETERS = {
     "difficulty": {"dataset": DATASET, "root": ROOT, "records": RECORDED, "ladder": [str(BOOK / "ladder")]}
                   | ({"spreads": [1], "seeds": [0]} if PROFILE == "smoke" else {}),
     "diagnostics": {"run": SHOWN},
-    "table1": {"records": [str(BOOK / "records"), str(BOOK / "ceiling" / "laptop")], "own": OWN},
+    "table1": {"records": [str(BOOK / "records"), str(BOOK / "ceiling")], "own": OWN},
     "table2": {"records": [str(BOOK / "records")], "own": OWN, "dataset": DATASET, "root": ROOT,
                "runs": [RUN.format(where=PROFILE, row=row.name, seed=SEEDS[0]) for row in TABLE_2]},
     "table3": {"records": COMPARED_IN, "own": OWN},
@@ -105,10 +105,10 @@ PARAMETERS = {
                    | ({"epochs": 1} if PROFILE == "smoke" else {}),
     "scores": {"records": RECORDED, "runs": [], "dataset": DATASET, "root": ROOT},
     "trials": {"records": str(BOOK / "trials")},
-    "ceiling": {"records": [*RECORDED, str(BOOK / "table3"), str(BOOK / "ceiling" / "laptop")],
-                "chosen_on": [str(BOOK / "ceiling" / "town1")]},
-    "pays": {"records": [str(BOOK / "ceiling" / "laptop"), f"runs/{PROFILE}"],
-             "chosen_on": [str(BOOK / "ceiling" / "town1")]},
+    "ceiling": {"records": [*RECORDED, str(BOOK / "table3"), str(BOOK / "ceiling")],
+                "chosen_on": [str(BOOK / "elsewhere")]},
+    "pays": {"records": [str(BOOK / "ceiling"), f"runs/{PROFILE}"],
+             "chosen_on": [str(BOOK / "elsewhere")]},
     "longer": {"records": [*RECORDED, str(BOOK / "longer"), str(BOOK / "ladder" / "large")]},
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},

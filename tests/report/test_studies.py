@@ -129,10 +129,22 @@ def test_a_page_says_the_differences_in_words(frame):
     assert told.startswith("**In these records:** where every image asks. Above 0 beyond chance: up <b> (+")
     assert "<b>" not in studies.told(found).data
     shown = studies.forest(found, "fig-up", "What it brings", "Scale: none").html
-    assert 'id="fig-up"' in shown and "Where every image asks: up &lt;b&gt; +" in shown
+    assert 'id="fig-up"' in shown and "where every image asks: up &lt;b&gt; +" in shown
     nothing = studies.differences([Step("up", "six", "baseline")], frame)
     assert "no step has both its rows yet" in studies.told(nothing).data
     assert "none yet" in studies.forest(nothing, "fig-up", "What it brings", "").html
+
+
+def test_what_was_tested_in_one_way_alone_is_told_by_that(frame):
+    published = frame[frame["tested_on"] == "annyville-occluded"]
+    found = studies.differences([Step("up", "in_rows", "baseline")], published)
+    told = html.unescape(studies.told(found).data)
+    assert told.startswith("**In these records:** with occluded queries. Above 0 beyond chance: up (+")
+    assert "with occluded queries: up +" in studies.forest(found, "fig-up", "What it brings", "").html
+    assert studies.EVERYONE not in studies.forest(found, "fig-up", "What it brings", "").html
+    mean = published[published["name"] == "baseline"]["mAP"].mean()
+    shown = studies.ladder([ROWS["baseline"]], published, "fig-rungs", "The steps.", "").html
+    assert f"with occluded queries is {mean:.0f} % for #1 baseline" in shown
 
 
 def test_a_ladder_is_told_by_its_means(frame):
