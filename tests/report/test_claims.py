@@ -236,7 +236,7 @@ def test_the_introduction_says_what_the_records_say():
 @pytest.fixture(scope="module")
 def studied():
     """All records of the laptop profile on the occluded twin, the studies' among them."""
-    folders = [REPOSITORY / "book" / folder for folder in ("records", "table3", "ceiling")]
+    folders = [REPOSITORY / "book" / folder for folder in ("ceiling", "records", "table3")]
     frame = tables.load_records(folders)
     return frame[(frame["profile"] == "laptop") & (frame["trained_on"] == "annyville-occluded")]
 
