@@ -3,7 +3,7 @@
 Readings and defaults are those of the dataclasses; what stands here is the question and the reason.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 import pandas as pd
 
-from matlib.ablations import changed_settings, idle_settings
+from matlib.ablations import changed_settings
 from matlib.config import DataConfig, LossConfig, ModelConfig, profile
 from matlib.report.links import linked
 from matlib.report.tables import NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_deviation
@@ -172,8 +172,9 @@ EFFECT_SCORES = ("joints by side", "flow error", "NMI")
 def effects(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
-    An option that only matters with another one's reading, as ``data.joints`` does with external keypoints, is measured
-    against the run that has that reading alone; one that no training reads (``AT_TEST``) on the same networks.
+    An option that only matters, or is only allowed, with another one's reading, as ``data.joints`` with external
+    keypoints, is measured against the run that has that reading alone; one that no training reads (``AT_TEST``) on the
+    same networks.
 
     One line an option, reading, profile, length of training and data (``trained``): ``mAP``, the difference of the mean
     over its ``seeds`` to that over all of the full model's, in points, with ``low`` and ``high``
@@ -190,10 +191,10 @@ def effects(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
 def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     names = {option.name for option in OPTIONS}
     changes = {name: changed_settings(of["config"].iloc[0]) for name, of in runs.groupby("name")}
-    unread = idle_settings(profile(runs["profile"].iloc[0]))
+    known = [{}, *changes.values()]
     between = training_deviation(runs, ["mAP", *EFFECT_SCORES])
     for name, changed in changes.items():
-        option, rest = _measured_option(changed, unread)
+        option, rest = _measured_option(changed, known)
         against = next((other for other in ("full", *changes) if changes.get(other) == rest), None)
         ours, others = (runs[runs["name"] == which] for which in (name, against))
         if option not in names:
@@ -214,16 +215,13 @@ def _trained(run: pd.Series) -> str:
     return f"{run['profile']}, {run['epochs']} epochs, {run['fingerprint'][:8]}"
 
 
-def _measured_option(changed: dict[str, Any], unread: set[str]) -> tuple[str | None, dict[str, Any]]:
-    """The option whose worth a run tells that changes these settings, and the changes of the run to compare it to.
-
-    ``unread`` are the settings that the full model does not read: such a one matters with another change only.
-    """
-    for name in changed:
-        rest = {other: value for other, value in changed.items() if other != name}
-        if not rest or len(rest) == 1 and name in unread:
-            return name, rest
-    return None, {}
+def _measured_option(changed: dict[str, Any], known: Sequence[dict[str, Any]]) -> tuple[str | None, dict[str, Any]]:
+    """The option whose worth a run tells that changes these settings, and the changes of the run to compare it to: one
+    of the ``known`` runs that lacks this change alone and has at most two. None where there is no such run, or more
+    than one."""
+    found = [(name, rest) for name in changed if len(changed) <= 3
+             and (rest := {other: value for other, value in changed.items() if other != name}) in known]
+    return found[0] if len(found) == 1 else (None, {})
 
 
 def effect_table(chapter: str, measured: pd.DataFrame) -> pd.DataFrame:

@@ -163,7 +163,7 @@ def test_an_effect_is_the_difference_to_all_trainings_of_the_full_model_query_by
     for seed, values in ((0, [0.1, 0.2, 0.3, 0.4]), (1, [0.4, 0.3, 0.2, 0.1])):
         record_of(tmp_path, "full", seed, values, flow=0.09)
         record_of(tmp_path, "fc", seed, [v + 0.06 for v in values], {"loss.fc_on": "parts"}, flow=0.08)
-    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "model.neck": "none"})  # two changes
+    record_of(tmp_path, "two", 0, [0.9] * 4, {"loss.fc_on": "parts", "model.neck": "none"})  # both measured
     record_of(tmp_path, "alone", 7, [0.9] * 4, {"model.neck": "none"})
     found = options.effects([tmp_path])
     assert dict(zip(found["option"], found["seeds"])) == {"model.neck": 1, "loss.fc_on": 2}
@@ -186,6 +186,15 @@ def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_
     found = options.effects([tmp_path]).set_index("option")
     assert found["reading"].to_dict() == {"model.keypoints": "external", "data.joints": "noisy"}
     assert found["mAP"].to_dict() == pytest.approx({"model.keypoints": -10.0, "data.joints": -5.0})
+
+
+def test_an_option_that_is_only_allowed_with_others_is_measured_against_the_run_that_has_these(tmp_path):
+    sources = {"model.part_source": "backbone", "model.global_source": "backbone"}
+    record_of(tmp_path, "full", 0, [0.5] * 4)
+    record_of(tmp_path, "sources", 0, [0.6] * 4, sources)
+    record_of(tmp_path, "detached", 0, [0.8] * 4, sources | {"model.detach_trunk": True})
+    (line,) = options.effects([tmp_path]).itertuples()
+    assert (line.option, line.reading, line.mAP) == ("model.detach_trunk", "True", pytest.approx(20.0))
 
 
 def test_what_no_training_reads_is_measured_on_the_same_networks(tmp_path):
