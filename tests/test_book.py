@@ -291,6 +291,12 @@ def test_a_page_with_tables_needs_a_chapter_number(tmp_path: Path, numbered: str
         assert [page.select_one(mark).get_text(strip=True) for mark in (".caption-number", "p a .std")] == [number] * 2
 
 
+def test_no_page_shows_a_reference_to_a_character_in_place_of_it(contents) -> None:
+    shown = {path.name: re.findall(r".{0,20}&(?:#\d+|amp|lt|gt|quot);.{0,20}", page.get_text())
+             for path, page in contents.items()}
+    assert {name: found for name, found in shown.items() if found} == {}
+
+
 def test_parameters_stand_once_and_set_up_cells_not_at_all(contents) -> None:
     for path, page in contents.items():
         assert not page.find(string=re.compile(r"check_parameters\(")), path.name
