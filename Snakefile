@@ -71,7 +71,8 @@ TESTS += [f"{run}/record-{tested}.json" for run in TESTED for tested in REAL_SET
 MEASURED = [*RECORDS, *TESTS, SCORES]  # a page that reads a folder of runs waits for all that comes into it
 MODEL = [f"{SHOWN}/record.json", f"{SHOWN}/checkpoint.pt"]
 REFERENCE = [str(path)
-             for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling", "photographs")
+             for folder in ("records", "table3", "ladder", "effects", "trials", "longer", "ceiling", "elsewhere",
+                            "photographs")
              for path in sorted((BOOK / folder).rglob("*.json"))]
 TEXTS = [str(path) for path in sorted(BOOK.rglob("*")) if path.is_file() and path.suffix != ".ipynb"]
 SITE = [*map(str, sorted((SOURCE / "workflow").glob("book_*.py"))),
