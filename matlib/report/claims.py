@@ -284,7 +284,7 @@ def _found_by_motion(scores: pd.DataFrame) -> str:
 def _true_parts(frame: pd.DataFrame) -> str:
     return _over_two(frame, TRUE_PARTS, TRUE_PARTS_OVER_MAT,
                      "What parts could give: the baseline's trunk, pooled over the true visible parts, is {} from the "
-                     "baseline and {} from the full model ({}). No method can have such parts from pictures.")
+                     "baseline and {} from the full model{}. No method can have such parts from pictures.")
 
 
 def _following(frame: pd.DataFrame) -> str:
@@ -302,14 +302,19 @@ def _following(frame: pd.DataFrame) -> str:
 def _beyond(frame: pd.DataFrame) -> str:
     return _over_two(frame, BEYOND, BEYOND_STRIPES,
                      "What can be had of it without labels: part maps in windows around rows, pooled from the trunk's "
-                     "map in cells of 4 pixels, are {} from the baseline, {} from plain stripes of such cells ({}). "
+                     "map in cells of 4 pixels, are {} from the baseline, {} from plain stripes of such cells{}. "
                      "The design is not the paper's.")
 
 
 def _over_two(frame: pd.DataFrame, one: Claim, other: Claim, words: str) -> str:
-    """The words with both differences and their scale; empty where one was not measured."""
+    """The words with both differences, and with their scale, each with its own where they have two; empty where one
+    was not measured."""
     found, beside = measure(one, frame), measure(other, frame)
-    return words.format(_ours(found), _ours(beside), found.scale) if found and beside else ""
+    if not found or not beside:
+        return ""
+    if found.scale == beside.scale:
+        return words.format(_ours(found), _ours(beside), f" ({found.scale})")
+    return words.format(*(f"{_ours(each)} ({each.scale})" for each in (found, beside)), "")
 
 
 def _paper(claim: Claim) -> str:
