@@ -318,8 +318,11 @@ def small_book(folder: Path, toc: str, pages: dict[str, str], address: str = "")
     return subprocess.run(["jupyter-book", "build", "book", "-W", "-q"], cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("address", "buttons"), [("", 0), ("https://github.com/someone/matlib", 1)])
-def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address: str, buttons: int) -> None:
+@pytest.mark.parametrize(("address", "buttons", "colab", "files"), [
+    ("", 0, 0, ""), ("https://github.com/someone/matlib", 1, 1, "https://github.com/someone/matlib"),
+    ("https://gitlab.com/someone/matlib", 1, 0, "https://gitlab.com/someone/matlib/-")])
+def test_one_setting_gives_every_page_its_source_buttons(
+        tmp_path: Path, address: str, buttons: int, colab: int, files: str) -> None:
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# A notebook")],
                                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     toc = "format: jb-book\nroot: page\nchapters:\n  - file: run\n"
@@ -327,14 +330,14 @@ def test_one_setting_gives_every_page_its_source_buttons(tmp_path: Path, address
     assert build.returncode == 0, build.stderr
     page = BeautifulSoup((tmp_path / "_build/html/page.html").read_text(), "html.parser")
     links = {a["href"] for a in page.find_all("a", href=True) if address and a["href"].startswith(address)}
-    wanted = {address, f"{address}/edit/main/book/page.md", f"{address}/blob/main/book/page.md?plain=1"}
+    wanted = {address, f"{files}/edit/main/book/page.md", f"{files}/blob/main/book/page.md?plain=1"}
     assert (wanted <= links and any("/issues/" in link for link in links)) if buttons else not links
     assert bool(page.select(".dropdown-source-buttons")) == bool(buttons)
     run = BeautifulSoup((tmp_path / "_build/html/run.html").read_text(), "html.parser")
     started = [a["href"] for a in run.select("a[href*='mybinder.org']")]
     assert bool(started) == bool(buttons)
-    assert all("someone/matlib/main" in where and "run.ipynb" in where for where in started)
-    colab = [a["href"] for a in run.select("a[href*='colab.']")]
-    assert colab == ["https://colab.research.google.com/github/someone/matlib/blob/main/book/run.ipynb"] * buttons
+    assert all("someone/matlib/main" in unquote(where) and "run.ipynb" in where for where in started)
+    opened = [a["href"] for a in run.select("a[href*='colab.']")]
+    assert opened == ["https://colab.research.google.com/github/someone/matlib/blob/main/book/run.ipynb"] * colab
     first = [code.text for code in run.select("h1 + .page-needs code")]
-    assert first[:1] == [f"!git clone --depth 1 {address} matlib && pip install -q -e matlib"] * buttons
+    assert first[:1] == [f"!git clone --depth 1 {address} matlib && pip install -q -e matlib"] * colab

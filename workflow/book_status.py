@@ -6,7 +6,6 @@ import json
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -59,13 +58,11 @@ def needs(notebook: dict[str, Any]) -> list[str]:
     return [f"<b>{title}</b> {words}" for title, words in lines.items() if words]
 
 
-def on_colab(repository: str | None) -> list[str]:
+def on_colab(repository: str) -> str:
     """What brings library, records and data to Google Colab, which fetches a notebook alone, as HTML."""
-    if not repository or urlsplit(repository).hostname != "github.com":
-        return []
     commands = (f"!git clone --depth 1 {repository} matlib && pip install -q -e matlib", "%cd matlib",
                 "!python -m matlib.annyville")
-    return ["<b>On Colab</b> run first " + ", ".join(f"<code>{escape(command)}</code>" for command in commands)]
+    return "<b>On Colab</b> run first " + ", ".join(f"<code>{escape(command)}</code>" for command in commands)
 
 
 def add_needs(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -73,7 +70,9 @@ def add_needs(app: Sphinx, pagename: str, templatename: str, context: dict[str, 
     path = Path(app.srcdir) / f"{pagename}.ipynb"
     if not path.exists():
         return
-    lines = needs(json.loads(path.read_text())) + on_colab(app.config.html_theme_options.get("repository_url"))
+    lines, options = needs(json.loads(path.read_text())), app.config.html_theme_options
+    if options.get("launch_buttons", {}).get("colab_url"):
+        lines.append(on_colab(options["repository_url"]))
     if lines:
         items = "".join(f"<li>{line}</li>" for line in lines)
         shown = f'</h1>\n<ul class="page-needs" aria-label="What this page takes">{items}</ul>'
