@@ -155,27 +155,27 @@ def verdicts(found: pd.DataFrame) -> str:
 
 def told(found: Mapping[str, pd.DataFrame]) -> Markdown:
     """``verdicts`` of ``differences`` where every image asks, or else of occluded queries, as a page says them."""
-    test = steadier(found)
+    test = _steadier(found)
     said = verdicts(found[test])
     return in_these_records(f"{_WHERE[test]}. {plain(said)}" if said else "no step has both its rows yet.")
 
 
-def steadier(found: Mapping[str, pd.DataFrame]) -> str:
+def _steadier(found: Mapping[str, pd.DataFrame]) -> str:
     """Of ``TESTS`` the one in which every image asks, where it was run: it has more queries."""
     return max(TESTS.values(), key=lambda test: (len(found[test]) > 0, test == EVERYONE))
 
 
-def _run(found: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
+def _that_were_run(found: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
     """Without the tests that nobody ran."""
     return {test: frame for test, frame in found.items() if len(frame)} or found
 
 
 def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str, axis: str = "points of mAP") -> Shown:
     """``differences`` as a figure of the book; see ``captions.figure``."""
-    test = steadier(found)
+    test = _steadier(found)
     said = "; ".join(f"{name} {in_pairs(*row[1:4])}" for name, row in zip(found[test].index, found[test].itertuples()))
     said = said or "none yet"
-    return captions.figure(figures.forest(_run(found), axis), label,
+    return captions.figure(figures.forest(_that_were_run(found), axis), label,
                            f"{caption}, query by query, with 95 % intervals over other queries and other trainings.",
                            f"Points with intervals around a line at 0; {_WHERE[test]}: {said}.", of)
 
@@ -183,11 +183,12 @@ def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str,
 def ladder(rows: Sequence[Row], frame: pd.DataFrame, label: str, caption: str, of: str) -> Shown:
     """The mAP of rows in both tests, in their order, as a figure of the book."""
     tests = by_test(frame)
-    test = steadier(tests)
+    test = _steadier(tests)
     means = {row.label: own["mAP"].mean() for row in rows
              if len(own := tests[test][tests[test]["name"] == row.name])}
     words = ", ".join(f"{mean:.0f} % for {name}" for name, mean in means.items()) or "not known"
-    return captions.figure(figures.rungs(_run(tests), "mAP", {row.name: row.label for row in rows}, "mAP, %"), label,
+    labels = {row.name: row.label for row in rows}
+    return captions.figure(figures.rungs(_that_were_run(tests), "mAP", labels, "mAP, %"), label,
                            f"{caption} A point is a training.", f"The mean mAP {_WHERE[test]} is {words}.", of)
 
 
