@@ -13,10 +13,10 @@ The yardstick is what any ranking by those descriptors needs at least, all produ
 compares, in the same process; CPU time, best of two. `MiB` is what the ranking adds to the peak, `descriptors` what it
 was given.
 
-On one thread of a busy machine, the whole of Market-1501, the paper profile: ranking by one vector, by stripes or by parts
-that may be hidden took 1.4 to 14 ms a query, 1.2 to 3.5 times its product, and at most 229 MiB; SFR 16 ms and FPR 24 ms
-(50 and 100 reconstructions a query), HOReID 32 to 44 ms (8 graphs matched), and no MiB beyond their descriptors, which
-are the largest: 1.3 GiB, HOReID's 4.1.
+On one thread of a busy machine, the whole of Market-1501, the paper profile: ranking by one vector, by stripes or by
+parts that may be hidden took 1.4 to 14 ms a query, 1.2 to 3.5 times its product, and at most 229 MiB; SFR 16 ms and FPR
+24 ms (50 and 100 reconstructions a query), HOReID 32 to 44 ms (8 graphs matched), and no MiB beyond their descriptors,
+which are the largest: 1.3 GiB, HOReID's 4.1.
 
 `amc_swm` is for the small partial sets (a second a query), so it is not among the rows unless it is asked for; the
 published recipe of SFR and FPR needs 11 GB for their vectors alone.
