@@ -1,7 +1,7 @@
 """Table 3, retrained: every method under one roof, on the twins of the paper's six columns, and on photographs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from matlib.ablations import Row, row_config
 from matlib.config import RunConfig
+from matlib.evaluation import Interval
 from matlib.models import method_class
 from matlib.report.links import linked
 from matlib.report.tables import METRICS, NOT_RUN, in_pairs, mean_of, own_tests, paired_difference, training_deviation
@@ -142,17 +143,38 @@ def against(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full", c
     """Each row less the reference on each column's set, query by query, in points of mAP, or of rank-1 where that is
     not the set's; see ``tables.paired_difference``."""
     lines: dict[str, dict[str, str]] = {}
+    for label, twin, found in _differences(rows, frame, reference, columns):
+        metric = _metric(twin)
+        lines.setdefault(label, {})[f"{twin.title}, {_TITLES[metric]}"] = in_pairs(*found[metric])
+    return pd.DataFrame.from_dict(lines, orient="index").fillna(NOT_RUN)
+
+
+def sides(rows: Iterable[Row], frame: pd.DataFrame, reference: str = "full", columns: Iterable[Twin] = TWINS
+          ) -> dict[str, dict[str, list[str]]]:
+    """On which columns a row is ``above`` the reference beyond chance, and on which ``below`` it, by what ``against``
+    shows: titles of columns by the row's label."""
+    found: dict[str, dict[str, list[str]]] = {"above": {}, "below": {}}
+    for label, twin, pair in _differences(rows, frame, reference, columns):
+        low, high = pair[_metric(twin)].low, pair[_metric(twin)].high
+        if low > 0 or high < 0:
+            found["above" if low > 0 else "below"].setdefault(label, []).append(twin.title)
+    return found
+
+
+def _metric(twin: Twin) -> str:
+    return "mAP" if "mAP" in twin.metrics else "rank1"
+
+
+def _differences(rows: Iterable[Row], frame: pd.DataFrame, reference: str, columns: Iterable[Twin]
+                 ) -> Iterator[tuple[str, Twin, dict[str, Interval]]]:
+    rows = [row for row in rows if row.name != reference]
     for twin in columns:
         runs = of_twin(twin, frame)
         between = training_deviation(runs, METRICS)
         theirs = runs[runs["name"] == reference]
         for row in rows:
-            pair = runs[runs["name"] == row.name], theirs, between
-            found = paired_difference(*pair) if row.name != reference else None
-            if found:
-                metric = "mAP" if "mAP" in twin.metrics else "rank1"
-                lines.setdefault(row.label, {})[f"{twin.title}, {_TITLES[metric]}"] = in_pairs(*found[metric])
-    return pd.DataFrame.from_dict(lines, orient="index").fillna(NOT_RUN)
+            if found := paired_difference(runs[runs["name"] == row.name], theirs, between):
+                yield row.label, twin, found
 
 
 def chances(frame: pd.DataFrame, columns: Iterable[Twin] = TWINS) -> str:

@@ -166,6 +166,14 @@ def of_rows(found: dict[str, list[str]], metric: str, than: str) -> str:
     return f"by {metric}, beyond chance: {'; '.join(parts)}."
 
 
+def of_sides(found: dict[str, dict[str, list[str]]], than: str) -> str:
+    """``comparison.sides`` in words."""
+    def listed(side: str) -> str:
+        return "; ".join(f"{plain(label)} ({', '.join(map(plain, titles))})" for label, titles in found[side].items())
+
+    return f"beyond chance, ahead of {than}: {listed('above') or 'none'}. Behind it: {listed('below') or 'none'}."
+
+
 def of_strata(found: Mapping[str, pd.DataFrame]) -> str:
     """Whether a row gains more on another the more of the query is hidden: frames of ``rows.by_hidden``."""
     words, grows = [], []

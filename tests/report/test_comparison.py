@@ -7,7 +7,7 @@ import pytest
 
 from matlib.ablations import ROWS, Row, row_config
 from matlib.evaluation import Interval
-from matlib.report import comparison, quoted, tables
+from matlib.report import comparison, quoted, tables, verdicts
 
 HOLISTIC, OCCLUDED = comparison.HOLISTIC, comparison.OCCLUDED
 
@@ -66,6 +66,31 @@ def test_photographs_are_compared_in_pairs_of_the_same_queries(photographs):
     pairs = comparison.against([ROWS["pcb"], ROWS["full"]], photographs, columns=comparison.PHOTOGRAPHS)
     assert list(pairs.index) == ["PCB"] and list(pairs.columns) == ["Partial-REID, mAP"]
     assert pairs.loc["PCB"].iloc[0].startswith("+0.0 (")
+
+
+def test_a_row_is_ahead_or_behind_on_the_columns_whose_interval_is_beyond_0():
+    def run(name, twin, seed, precision):
+        numbers = " ".join(map(str, range(20)))
+        values = " ".join(str(precision + 0.001 * (seed + number % 5)) for number in range(20))
+        lines = dict.fromkeys(("queries", "identities"), numbers) | {"first_ranks": " ".join(["1"] * 20)}
+        return {"name": name, "seed": seed, "trained_on": twin.trained_on, "fingerprint": "own",
+                "tested_on": twin.tested_on, "tested_data": "other" if twin.elsewhere else "own",
+                "rank1": 100.0, "rank5": 100.0, "rank10": 100.0,
+                "mAP": 100 * precision, "per_query": lines | dict.fromkeys(
+                    ("average_precisions", "inverse_negative_penalties"), values)}
+
+    occluded, pairs, partial = comparison.TWINS[:3]
+    frame = pd.DataFrame([run(name, twin, seed, precision) for seed in (0, 1) for name, twin, precision in (
+        ("full", occluded, 0.5), ("pcb", occluded, 0.7), ("pat", occluded, 0.5), ("vpm", occluded, 0.3),
+        ("full", pairs, 0.5), ("pcb", pairs, 0.8), ("vpm", pairs, 0.9),
+        ("full", partial, 0.5), ("pcb", partial, 0.9))])  # by rank-1, which is the same
+    rows = [ROWS[name] for name in ("pcb", "pat", "vpm", "full", "sfr")]
+    found = comparison.sides(rows, frame)
+    assert found == {"above": {"PCB": ["occluded", "occluded pairs"], "VPM": ["occluded pairs"]},
+                     "below": {"VPM": ["occluded"]}}
+    assert verdicts.of_sides(found, "MAT") == (
+        "beyond chance, ahead of MAT: PCB (occluded, occluded pairs); VPM (occluded pairs). Behind it: VPM (occluded).")
+    assert verdicts.of_sides(comparison.sides(rows, frame[:0]), "MAT").endswith("MAT: none. Behind it: none.")
 
 
 def test_an_interval_says_which_chances_it_holds(photographs):
