@@ -173,8 +173,8 @@ def effects(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
     """What each reading was worth in the records: runs that differ from the full model of their profile in one option.
 
     An option that only matters, or is only allowed, with another one's reading, as ``data.joints`` with external
-    keypoints, is measured against the run that has that reading alone; one that no training reads (``AT_TEST``) on the
-    same networks.
+    keypoints, is measured against the run that has that reading alone, which its own ``reading`` says (``noisy, given
+    keypoints = external``); one that no training reads (``AT_TEST``) on the same networks.
 
     One line an option, reading, profile, length of training and data (``trained``): ``mAP``, the difference of the mean
     over its ``seeds`` to that over all of the full model's, in points, with ``low`` and ``high``
@@ -205,8 +205,9 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
             found = paired_difference(ours, others, between[["mAP"]])
         if found:
             difference, low, high, _ = found["mAP"]
-            yield {"option": option, "reading": str(changed[option]), "trained": _trained(ours.iloc[0]),
-                   "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between),
+            given = " and ".join(f"{other.rpartition('.')[2]} = {value}" for other, value in rest.items())
+            yield {"option": option, "reading": f"{changed[option]}{given and ', given '}{given}",
+                   "trained": _trained(ours.iloc[0]), "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between),
                    "paths": tuple(ours["path"])
                    } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 

@@ -43,8 +43,9 @@ def by_test(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def retrieval(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """Rank-1 and mAP of each row that was run, in both tests: mean and standard deviation over n seeds, in percent."""
-    lines, tests = {}, by_test(frame)
+    """Rank-1 and mAP of each row that was run, in both tests: mean and standard deviation over n seeds, in percent. A
+    test that nobody ran has no columns."""
+    lines, tests = {}, _that_were_run(by_test(frame))
     for row in rows:
         runs = {title: of[of["name"] == row.name] for title, of in tests.items()}
         if any(len(own) for own in runs.values()):
@@ -170,12 +171,12 @@ def _that_were_run(found: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFra
     return {test: frame for test, frame in found.items() if len(frame)} or found
 
 
-def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str, axis: str = "points of mAP") -> Shown:
+def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str) -> Shown:
     """``differences`` as a figure of the book; see ``captions.figure``."""
     test = _steadier(found)
     said = "; ".join(f"{name} {in_pairs(*row[1:4])}" for name, row in zip(found[test].index, found[test].itertuples()))
     said = said or "none yet"
-    return captions.figure(figures.forest(_that_were_run(found), axis), label,
+    return captions.figure(figures.forest(_that_were_run(found), "points of mAP"), label,
                            f"{caption}, query by query, with 95 % intervals over other queries and other trainings.",
                            f"Points with intervals around a line at 0; {_WHERE[test]}: {said}.", of)
 

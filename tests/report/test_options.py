@@ -184,7 +184,8 @@ def test_an_option_that_needs_another_is_measured_against_the_run_that_has_that_
                                  ("noisy", 0.35, {**EXTERNAL, "data.joints": "noisy"})):
         record_of(tmp_path, name, 0, [value] * 4, changes)
     found = options.effects([tmp_path]).set_index("option")
-    assert found["reading"].to_dict() == {"model.keypoints": "external", "data.joints": "noisy"}
+    assert found["reading"].to_dict() == {"model.keypoints": "external",
+                                         "data.joints": "noisy, given keypoints = external"}
     assert found["mAP"].to_dict() == pytest.approx({"model.keypoints": -10.0, "data.joints": -5.0})
 
 
@@ -194,7 +195,8 @@ def test_an_option_that_is_only_allowed_with_others_is_measured_against_the_run_
     record_of(tmp_path, "sources", 0, [0.6] * 4, sources)
     record_of(tmp_path, "detached", 0, [0.8] * 4, sources | {"model.detach_trunk": True})
     (line,) = options.effects([tmp_path]).itertuples()
-    assert (line.option, line.reading, line.mAP) == ("model.detach_trunk", "True", pytest.approx(20.0))
+    assert (line.option, line.mAP) == ("model.detach_trunk", pytest.approx(20.0))
+    assert line.reading == "True, given part_source = backbone and global_source = backbone"
 
 
 def test_what_no_training_reads_is_measured_on_the_same_networks(tmp_path):

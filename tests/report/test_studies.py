@@ -142,6 +142,7 @@ def test_what_was_tested_in_one_way_alone_is_told_by_that(frame):
     assert told.startswith("**In these records:** with occluded queries. Above 0 beyond chance: up (+")
     assert "with occluded queries: up +" in studies.forest(found, "fig-up", "What it brings", "").html
     assert studies.EVERYONE not in studies.forest(found, "fig-up", "What it brings", "").html
+    assert set(studies.retrieval([ROWS["baseline"]], published).columns.get_level_values(0)) == {"occluded queries"}
     mean = published[published["name"] == "baseline"]["mAP"].mean()
     shown = studies.ladder([ROWS["baseline"]], published, "fig-rungs", "The steps.", "").html
     assert f"with occluded queries is {mean:.0f} % for #1 baseline" in shown
