@@ -207,8 +207,8 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
             difference, low, high, _ = found["mAP"]
             given = " and ".join(f"{other.rpartition('.')[2]} = {value}" for other, value in rest.items())
             yield {"option": option, "reading": f"{changed[option]}{given and ', given '}{given}",
-                   "trained": _trained(ours.iloc[0]), "seeds": len(ours), "mAP": difference, "low": low, "high": high, "note": interval_note(between),
-                   "paths": tuple(ours["path"])
+                   "trained": _trained(ours.iloc[0]), "seeds": len(ours), "mAP": difference, "low": low, "high": high,
+                   "note": interval_note(between), "paths": tuple(ours["path"])
                    } | {score: ours[score].mean() - others[score].mean() for score in EFFECT_SCORES}
 
 
