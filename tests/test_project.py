@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -131,7 +132,8 @@ def _alive(process_id: int) -> bool:
 
 
 def test_guarded_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    command = f"{sys.executable} {REPOSITORY}/workflow/guard.py {tmp_path}/lock sh -c 'echo $$; sleep 60'; true"
+    guarded = [sys.executable, f"{REPOSITORY}/workflow/guard.py", f"{tmp_path}/lock", "sh", "-c", "echo $$; sleep 60"]
+    command = f"{shlex.join(guarded)}; true"
     parent = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
     command_id = int(parent.stdout.readline())
     parent.kill()

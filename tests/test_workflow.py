@@ -117,6 +117,10 @@ def test_a_pdf_without_a_browser_is_one_sentence(tmp_path):
         (tmp_path / "index.html").write_text("")
 
 
+#: In another Makefile; the checkout's path may have spaces.
+INCLUDED = "include " + str(REPOSITORY / "Makefile").replace(" ", "\\ ")
+
+
 def _make(folder: Path, *arguments: str, **environment: str) -> str:
     """What make prints, as it would from a shell: a make around the tests tells those under it how to speak."""
     outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
@@ -138,7 +142,7 @@ def test_a_clone_that_was_moved_is_installed_again(tmp_path):
 
 
 def test_the_real_sets_may_lie_in_a_folder_with_a_space(tmp_path):
-    (tmp_path / "Makefile").write_text(f"include {REPOSITORY}/Makefile\nshow: ; @echo \"$$MATLIB_REAL_DATA\"\n")
+    (tmp_path / "Makefile").write_text(f"{INCLUDED}\nshow: ; @echo \"$$MATLIB_REAL_DATA\"\n")
     assert _make(tmp_path, "show", MATLIB_REAL_DATA="/my sets/real").strip() == "/my sets/real"
     assert _make(tmp_path, "show", MATLIB_REAL_DATA="my sets").strip() == f"{tmp_path}/my sets"
 
@@ -154,7 +158,7 @@ def test_the_sources_may_lie_in_a_folder_with_a_space(finished, tmp_path):
 
 @pytest.mark.parametrize(("profile", "gpus"), [("smoke", 0), ("laptop", 0), ("town", 0), ("paper", 1)])
 def test_on_a_cluster_a_run_asks_for_a_gpu_where_its_profile_wants_one(tmp_path, profile, gpus):
-    (tmp_path / "Makefile").write_text(f"include {REPOSITORY}/Makefile\nshow: ; @echo '$(BUILD)'\n")
+    (tmp_path / "Makefile").write_text(f"{INCLUDED}\nshow: ; @echo '$(BUILD)'\n")
     os.symlink(REPOSITORY / "workflow", tmp_path / "workflow")
     said = _make(tmp_path, "show", "ON=slurm", f"PROFILE={profile}")
     assert f"gpus={gpus}" in said and "--resources" not in said
