@@ -87,6 +87,7 @@ class ModelConfig:
     windows: Literal["none", "keypoints", "rows"] = "none"  # of the part maps: around what a part has its cells
     window: Positive = 1.0  # its standard deviation in cells
     detach_trunk: bool = False  # what the transformer learns from does not reach the trunk
+    teacher_decay: ShareBelowOne = 0.0  # of an average of the weights, which the motion losses aim at; 0: at themselves
     neck: Literal["bnneck", "none"] = "bnneck"
     part_head: Literal["concat", "per_part"] = "concat"
     descriptor: Literal["after", "before"] = "after"  # the neck
@@ -115,6 +116,7 @@ class LossConfig:
     fc_padding: Literal["zeros", "border"] = "zeros"  # what the warp reads outside of the map
     anchor: Literal["keypoint", "centroid"] = "keypoint"
     eq_images: Literal["all", "one_per_id"] = "all"
+    eq_mirror: Literal["none", "same", "pairs"] = "none"  # of half of the images: each part is found again, or its twin
     rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
     tps_metric: Literal["l1", "euclidean"] = "l1"
     tps_points: Annotated[int, Range(2)] = 5

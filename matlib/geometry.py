@@ -409,6 +409,7 @@ class ThinPlateSpline:
         sigma_tps: Number = 0.005,
         points: int = 5,
         metric: str = "l1",
+        mirror: Number = 0.0,
     ) -> ThinPlateSpline:
         """Draw deformations near the identity, one an image, as the first-order motion model does.
 
@@ -421,6 +422,7 @@ class ThinPlateSpline:
                 0.0125 there displaces as far as 0.005 does with "l1".
             points: control points an axis, on a corner-aligned grid.
             metric: "l1" or "euclidean".
+            mirror: the share of images, in [0, 1], that are mirrored left to right before they are deformed.
 
         Raises:
             ValueError: a number is out of its range, or the metric is unknown.
@@ -432,14 +434,24 @@ class ThinPlateSpline:
         if sigma_affine < 0 or sigma_tps < 0:
             raise ValueError(f"the deviations of random deformations must not be negative, "
                              f"not {sigma_affine} and {sigma_tps}")
+        if not 0 <= mirror <= 1:
+            raise ValueError(f"the share of mirrored images must lie in [0, 1], not {mirror}")
         channels = 1 if metric == "l1" else 2
         noise = torch.randn(batch, 2, 3, generator=generator)
         weights = torch.randn(batch, channels, points * points, generator=generator)
         control_points = coordinate_grid(points, points).view(1, points * points, 2)
-        return cls(torch.eye(2, 3) + sigma_affine * noise, control_points, sigma_tps * weights, metric)
+        theta = torch.eye(2, 3) + sigma_affine * noise
+        if mirror:
+            theta[torch.rand(batch, generator=generator) < mirror, :, 0] *= -1
+        return cls(theta, control_points, sigma_tps * weights, metric)
 
     def __len__(self) -> int:
         return len(self.theta)
+
+    @property
+    def mirrors(self) -> Bool[Tensor, "b"]:
+        """Whose affine part turns left into right."""
+        return torch.linalg.det(self.theta[:, :, :2]) < 0
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> ThinPlateSpline:
         """Some of the deformations (a rank's share of a global draw); an integer gives a batch of one."""

@@ -1,7 +1,7 @@
 """The terms of Equation 9, of a MATOutput: identity losses, the guards that the paper lacks, and the motion losses."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from matlib import losses
@@ -61,14 +61,17 @@ def guards(output: MATOutput, config: LossConfig) -> dict[str, Tensor]:
 
 def motion_terms(model: Method, output: MATOutput, step: Step) -> dict[str, Tensor]:
     """Equations 10 to 14, where they have a weight."""
-    terms = {}
-    if step.config.equivariance > 0 and output.keypoints is not None:
-        value, jacobian = _equivariance(model, output, step)
+    equivariance = step.config.equivariance > 0 and output.keypoints is not None
+    if not (equivariance or step.config.consistency > 0):
+        return {}
+    terms, aim = {}, model.aim(output, step)
+    if equivariance:
+        value, jacobian = _equivariance(model, aim, step)
         terms |= {"equivariance_value": value, "equivariance_jacobian": jacobian}
     if step.config.consistency > 0:
         keypoints, seen, oriented = _keypoints(model, output, step)
         terms["consistency"] = losses.feature_consistency_loss(
-            compared(output, step.config), keypoints, output.part_maps, step.identities,
+            compared(aim, step.config), keypoints, output.part_maps, step.identities,
             **consistency_options(step.config), visibility=seen, oriented=oriented)
     return terms
 
@@ -84,7 +87,7 @@ def consistency_options(config: LossConfig) -> dict[str, str]:
             "anchor": config.anchor, "padding": config.fc_padding}
 
 
-def _equivariance(model: Method, output: MATOutput, step: Step) -> tuple[Tensor, Tensor]:
+def _equivariance(model: Method, aim: MATOutput, step: Step) -> tuple[Tensor, Tensor]:
     """Equations 13 and 14 on all images, or on one image of each identity."""
     config, images = step.config, step.images
     generator = torch.Generator().manual_seed(step.seed * 1_000_003 + step.number)
@@ -94,9 +97,21 @@ def _equivariance(model: Method, output: MATOutput, step: Step) -> tuple[Tensor,
     share = slice(rank() * len(chosen), (rank() + 1) * len(chosen))
     spline = ThinPlateSpline.random(
         len(chosen) * world_size(), generator=generator, sigma_affine=config.sigma_affine,
-        sigma_tps=config.sigma_tps, points=config.tps_points, metric=config.tps_metric)[share].to(images.device)
-    warped = model.locate(spline.warp_images(images[chosen], _scale(model, output, step)))
-    return losses.equivariance_loss(Keypoints(*(t[chosen] for t in output.keypoints)), warped, spline)
+        sigma_tps=config.sigma_tps, points=config.tps_points, metric=config.tps_metric,
+        mirror=0.0 if config.eq_mirror == "none" else 0.5)[share].to(images.device)
+    original = Keypoints(*(t[chosen] for t in aim.keypoints))
+    if config.eq_mirror == "pairs":
+        original = _twins(original, spline.mirrors)
+    warped = model.locate(spline.warp_images(images[chosen], _scale(model, aim, step)))
+    return losses.equivariance_loss(original, warped, spline)
+
+
+def _twins(keypoints: Keypoints, where: Bool[Tensor, "b"]) -> Keypoints:
+    """Each keypoint's twin in the images named: the second of a pair for the first and the first for the second; the
+    last of an odd number is its own."""
+    count = keypoints.positions.shape[1]
+    twin = [min(k ^ 1, count - 1) for k in range(count)]
+    return Keypoints(*(torch.where(where.view(-1, *[1] * (t.ndim - 1)), t[:, twin], t) for t in keypoints))
 
 
 def _scale(model: Method, output: MATOutput, step: Step) -> tuple[float, float]:

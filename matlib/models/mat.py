@@ -7,6 +7,7 @@ from torch import Tensor
 from matlib.config import ModelConfig, RunConfig, flatten
 from matlib.errors import MatlibError
 from matlib.geometry import Keypoints
+from matlib.models.average import Average
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.equation9 import Reproduced, guards, identity_terms, motion_terms
 from matlib.models.heads import IdentityHead, PartHeads
@@ -45,6 +46,8 @@ class MAT(Reproduced):
         channels = {"encoder": d, "backbone": self.trunk.channels}
         self.global_head = IdentityHead(channels[config.global_source], identities, config.neck)
         self.part_heads = PartHeads(k, channels[config.part_source], identities, config.neck, config.part_head)
+        if config.teacher_decay:
+            self.teacher = Average(self)
 
     @property
     def training_truth(self) -> tuple[str, ...]:
@@ -74,6 +77,15 @@ class MAT(Reproduced):
     def losses(self, output: MATOutput, step: Step) -> dict[str, Tensor]:
         """The terms of Equation 9, and guards."""
         return identity_terms(output, step) | guards(output, step.config) | motion_terms(self, output, step)
+
+    def aim(self, output: MATOutput, step: Step) -> MATOutput:
+        """Where the motion losses take the unbent images' keypoints and the compared features from: this output, or
+        what an average of the weights makes of the images."""
+        if not self.config.teacher_decay:
+            return output
+        self.teacher.follow(self, self.config.teacher_decay, step.number)
+        with torch.no_grad():
+            return self.teacher.network(step.images, *step.truth)
 
     def describe(self, output: MATOutput) -> Tensor | PartDescriptors:
         """The descriptor, or its parts where ``model.visibility`` weighs their distances."""
@@ -138,7 +150,8 @@ def _check(config: ModelConfig) -> None:
 
 _OF_FEATURES = {"loss.fc_source", "loss.fc_norm"}  # that are compared
 _OF_CONSISTENCY = {"loss.fc_on", *_OF_FEATURES, "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
-_OF_EQUIVARIANCE = {"loss.eq_images", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine", "loss.sigma_tps"}
+_OF_EQUIVARIANCE = {"loss.eq_images", "loss.eq_mirror", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine",
+                    "loss.sigma_tps"}
 _OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
                        "loss.equivariance", "loss.separation", "loss.concentration"}
 _OF_EXTERNAL = {"data.joints", "model.external_jacobian"}
@@ -163,7 +176,7 @@ def _idle(config: RunConfig) -> set[str]:
         idle |= _OF_EQUIVARIANCE
     if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
         idle |= {"loss.rf_registration"}
-    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
+    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs", "model.teacher_decay"}
 
 
 class Baseline(Reproduced):

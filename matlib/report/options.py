@@ -101,6 +101,11 @@ OPTIONS = (
            "otherwise a perfect detector keeps a loss", False),
     Option("loss.eq_images", "equivariance", "How many images of the batch are bent?",
            "all; one an identity is unbiased and cheaper", "all"),
+    Option("loss.eq_mirror", "equivariance", "Are images mirrored, too, before they are bent?",
+           "the splines alone; a part that is found again in a mirror follows the body, not the picture's side; so do "
+           "parts in pairs, as left and right ones, of which each finds its twin", "none"),
+    Option("model.teacher_decay", "equivariance", "What do the motion losses aim at?",
+           "the network itself; or, steadier, an average of its weights over the last steps", 0.0, (0.95,)),
     Option("loss.anchor", "motion", "\"Pixel location corresponding to the segmentation\": what is it?",
            "then Equation 5 is Equation 3; a centre of mass moves when a part is half hidden", "centroid"),
     Option("model.global_source", "features", "Which features make the global one?",
