@@ -513,6 +513,18 @@ class TestThinPlateSpline:
         point = torch.tensor([[[0.3, -0.4]]])
         torch.testing.assert_close(still.warp_points(point), point)
 
+    def test_mirrored_before_they_are_bent(self, rng):
+        def draw(**options):
+            return ThinPlateSpline.random(400, generator=torch.Generator().manual_seed(3), **options)
+
+        some, none, images = draw(mirror=0.25), draw(), torch.rand(400, 1, 6, 5, generator=rng)
+        assert not none.mirrors.any() and some.mirrors.float().mean().item() == pytest.approx(0.25, abs=0.06)
+        kept = ~some.mirrors
+        points = torch.rand(1, 7, 2, generator=rng)
+        torch.testing.assert_close(some[kept].warp_points(points), none[kept].warp_points(points))
+        flat = draw(mirror=1.0, sigma_affine=0.0, sigma_tps=0.0)
+        torch.testing.assert_close(flat.warp_images(images), images.flip(-1))
+
     def test_random_leaves_the_global_state_alone(self):
         before = torch.get_rng_state()
         ThinPlateSpline.random(2, generator=torch.Generator().manual_seed(0))
@@ -521,7 +533,8 @@ class TestThinPlateSpline:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [({"metric": "l3"}, "metric must be one of"), ({"points": 1}, "points"), ({"batch": 0}, "batch"),
-         ({"sigma_affine": -0.1}, "negative"), ({"sigma_tps": -0.1}, "negative")])
+         ({"sigma_affine": -0.1}, "negative"), ({"sigma_tps": -0.1}, "negative"),
+         ({"mirror": 1.5}, "mirrored images"), ({"mirror": float("nan")}, "mirrored images")])
     def test_random_refuses(self, options, sentence):
         with pytest.raises(ValueError, match=sentence):
             ThinPlateSpline.random(**{"batch": 2, "generator": torch.Generator(), **options})

@@ -169,8 +169,9 @@ class TestTripletLoss:
 class TestEquivarianceLoss:
     @pytest.mark.parametrize("metric", ["l1", "euclidean"])
     @pytest.mark.parametrize("count", [3, 10])
-    def test_zero_for_an_equivariant_detector(self, metric, count, rng):
-        spline = ThinPlateSpline.random(4, generator=rng, metric=metric)
+    @pytest.mark.parametrize("mirror", [0.0, 1.0])
+    def test_zero_for_an_equivariant_detector(self, metric, count, mirror, rng):
+        spline = ThinPlateSpline.random(4, generator=rng, metric=metric, mirror=mirror)
         warped = random_keypoints(4, count, rng)
         original = Keypoints(spline.warp_points(warped.positions),
                              spline.jacobian(warped.positions) @ warped.jacobians)

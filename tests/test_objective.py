@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from matlib.ablations import ROWS, row_config
+from matlib.geometry import Keypoints
 from matlib.models import build_model
-from matlib.models.equation9 import _one_of_each
+from matlib.models.average import Average
+from matlib.models.equation9 import _one_of_each, _twins
+from matlib.models.method import Step
 from matlib.objective import Objective
 
 
@@ -103,3 +106,58 @@ def test_keypoints_learn_from_the_motion_losses_alone():
     assert "keypoint_branch" not in reached(**{"loss.equivariance": 0.0, "loss.consistency": 0.0})
     assert "keypoint_branch" in reached(**{"loss.consistency": 0.0})
     assert "keypoint_branch" in reached(**{"loss.equivariance": 0.0})
+
+
+@pytest.mark.parametrize("count, twins", [(4, [1, 0, 3, 2]), (5, [1, 0, 3, 2, 4]), (1, [0])])
+def test_twins_are_swapped_where_the_image_is_mirrored_alone(count, twins):
+    keypoints = Keypoints(torch.rand(2, count, 2), torch.rand(2, count, 2, 2))
+    swapped = _twins(keypoints, torch.tensor([True, False]))
+    for before, after in zip(keypoints, swapped):
+        assert torch.equal(after[0], before[0, twins]) and torch.equal(after[1], before[1])
+
+
+def test_mirrored_images_are_other_images_for_the_equivariance_alone():
+    images, y, _ = batch(objective()[1])
+
+    def terms(mirror):
+        step, _ = objective(**{"loss.eq_mirror": mirror})
+        step.model.eval()
+        return step(images, y, step=3)[0]
+
+    none, same, pairs = (terms(mirror) for mirror in ("none", "same", "pairs"))
+    for name in none.keys() - {"total", "equivariance_jacobian"}:  # all Jacobians start as the identity
+        values = {terms[name].item() for terms in (none, same, pairs)}
+        assert len(values) == (3 if name == "equivariance_value" else 1), name
+    assert none["equivariance_jacobian"] < same["equivariance_jacobian"]
+
+
+def test_an_average_of_the_weights_follows_by_its_decay():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    average = Average(network)
+    expected = {name: value.clone() for name, value in network.state_dict().items()}
+    for step in range(30):
+        with torch.no_grad():
+            for value in (*network.parameters(), *network.buffers()):
+                value.add_(1)
+        kept = min(0.7, (1 + step) / (10 + step))
+        expected = {name: kept * value + (1 - kept) * network.state_dict()[name] if value.is_floating_point()
+                    else network.state_dict()[name].clone() for name, value in expected.items()}
+        average.follow(network, 0.7, step)
+    torch.testing.assert_close(average.network.state_dict(), expected)
+    assert not average.train().network.training and not any(p.requires_grad for p in average.parameters())
+
+
+def test_the_motion_losses_aim_at_the_average_and_the_average_learns_nothing():
+    step, config = objective(**{"model.teacher_decay": 0.9})
+    images, y, _ = batch(config)
+    still = [p.clone() for p in step.model.teacher.parameters()]
+    with torch.no_grad():
+        for head in (step.model.keypoint_branch, step.model.encoder):
+            for p in head.parameters():
+                p.add_(0.1 * torch.randn_like(p))
+    terms, output = step(images, y, step=40)
+    terms["total"].backward()
+    learned, aimed_at = list(step.model.teacher.parameters()), step.model.aim(output, Step(images, y, number=40))
+    assert all(p.grad is None for p in learned) and not all(torch.equal(a, b) for a, b in zip(learned, still))
+    assert not torch.allclose(aimed_at.keypoints.positions, output.keypoints.positions, atol=1e-3)
+    assert not aimed_at.keypoints.positions.requires_grad

@@ -72,7 +72,8 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return checkpoints.read(out / checkpoints.CHECKPOINT)["model"]
 
 
-def test_a_run_that_was_stopped_ends_with_the_same_bits(root, finished, tmp_path, monkeypatch):
+@pytest.mark.parametrize("changes", [{}, {"model.teacher_decay": 0.9, "loss.eq_mirror": "pairs"}], ids=str)
+def test_a_run_that_was_stopped_ends_with_the_same_bits(root, tmp_path, monkeypatch, changes):
     original = training._Run.epoch
 
     def die_in_the_second_epoch(self, epoch):
@@ -80,14 +81,15 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(root, finished, tmp_path
             raise KeyboardInterrupt
         original(self, epoch)
 
+    training.train(config(root, **changes), tmp_path / "whole")
     monkeypatch.setattr(training._Run, "epoch", die_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
-        training.train(config(root), tmp_path / "parts")
+        training.train(config(root, **changes), tmp_path / "parts")
     assert not (tmp_path / "parts" / records.RECORD).exists()
     monkeypatch.undo()
     torch.rand(7)  # another state of the global generator must not matter
-    training.train(config(root), tmp_path / "parts")
-    one, other = weights(finished), weights(tmp_path / "parts")
+    training.train(config(root, **changes), tmp_path / "parts")
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not (tmp_path / "parts" / training.RESUME).exists()
 
