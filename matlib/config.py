@@ -51,14 +51,26 @@ ShareBelowOne = Annotated[float, Range(high=1, below=True)]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """The network of sections 3.1-3.4 (Figure 2)."""
+class MethodConfig:
+    """What every method has: a trunk, a neck, and settings of its own (``matlib.models.Method.Settings``)."""
 
     architecture: str = "mat"  # or baseline, true_parts (needs a rendered set), or any method as module:Class
     trunk: str = "resnet50"  # any torchvision classification network
     trunk_cut: str = ""  # name of the node whose output is F; "" is the last feature map
     output_stride: Count = 16  # image pixels per cell of F; the last strides of the trunk are set to 1 to reach it
     weights: str = "imagenet"  # "imagenet", "none" (from scratch), or the path of a state dict
+    neck: Literal["bnneck", "none"] = "bnneck"
+    descriptor: Literal["after", "before"] = "after"  # the neck
+    method: dict[str, Any] = field(default_factory=dict, hash=False)  # settings of the method's own: its ``Settings``
+
+
+@dataclass(frozen=True)
+class ModelConfig(MethodConfig):
+    """MAT's own settings, the network of sections 3.1-3.4 (Figure 2); ``model.method.parts`` is ``model.parts`` here.
+
+    Methods that have ideas of it read the settings of these, too.
+    """
+
     width: Count = 256  # D', channels of the transformer (not in the paper; DETR's)
     heads: Count = 8
     feedforward: Count = 2048
@@ -88,11 +100,11 @@ class ModelConfig:
     window: Positive = 1.0  # its standard deviation in cells
     detach_trunk: bool = False  # what the transformer learns from does not reach the trunk
     teacher_decay: ShareBelowOne = 0.0  # of an average of the weights, which the motion losses aim at; 0: at themselves
-    neck: Literal["bnneck", "none"] = "bnneck"
     part_head: Literal["concat", "per_part"] = "concat"
-    descriptor: Literal["after", "before"] = "after"  # the neck
     visibility: Literal["off", "max", "argmax"] = "off"  # of a part: what weighs its distance at test time
-    method: dict[str, Any] = field(default_factory=dict, hash=False)  # settings of the method's own: its ``Settings``
+
+
+_OF_MAT = {own.name for own in dataclasses.fields(ModelConfig)} - {own.name for own in dataclasses.fields(MethodConfig)}
 
 
 @dataclass(frozen=True)
@@ -202,7 +214,7 @@ class RunConfig:
         """
         sections: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
-        for name, value in changes.items():
+        for name, value in _fields_of_mat(changes, self.model.architecture).items():
             if prefix := next((prefix for prefix in (OPTION, METHOD) if name.startswith(prefix)), None):
                 section, key, _ = prefix.split(".")
                 own = sections.setdefault(section, {}).setdefault(key, dict(getattr(getattr(self, section), key)))
@@ -241,8 +253,8 @@ def read_settings(kind: type, values: dict[str, Any]) -> Any:
     for name in values:
         if name not in known:
             near = did_you_mean(name, [*(METHOD + own for own in known), *_setting_names()])
-            raise MatlibError(f"this method has no setting {METHOD}{name}; "
-                              + (f"it has {', '.join(known)}" if known else "it has none") + near)
+            others = f"; it has {', '.join(known)}" if known else "" if near else "; it has none"
+            raise MatlibError(f"this method has no setting {METHOD}{name}{others}{near}")
     settings = kind(**{name: _convert(kind(), name, value, METHOD + name) for name, value in values.items()})
     _check_options(settings)
     _check_ranges(settings, METHOD)
@@ -280,6 +292,19 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _fields_of_mat(changes: dict[str, Any], architecture: str) -> dict[str, Any]:
+    """The changes with MAT's own settings, where it is the method, by the names that they have in the tree."""
+    if changes.get("model.architecture", architecture) != "mat":
+        return changes
+    resolved: dict[str, Any] = {}
+    for name, value in changes.items():
+        own = name.startswith(METHOD) and name.removeprefix(METHOD) in _OF_MAT
+        field_name = name.replace(METHOD, "model.") if own else name
+        if str(resolved.setdefault(field_name, value)) != str(value):
+            raise MatlibError(f"{field_name} is given twice, as {resolved[field_name]} and {value}; leave one")
+    return resolved
 
 
 def _setting_names() -> list[str]:

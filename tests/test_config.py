@@ -202,3 +202,15 @@ def test_the_paper_profile_is_section_4_2():
     assert (loss.equivariance, loss.consistency) == (10, 5)
     assert all(value == 0 for name, value in dataclasses.asdict(loss).items()
                if name in ("separation", "concentration", "diversity", "entropy", "background", "foreground"))
+
+
+def test_settings_of_mat_answer_to_the_name_that_other_methods_settings_have():
+    changed = profile("laptop").change({"model.method.parts": "6", "model.method.windows": "rows"})
+    assert changed == profile("laptop").change({"model.parts": 6, "model.windows": "rows"})
+    with pytest.raises(MatlibError, match="model.parts is given twice, as 6 and 3; leave one"):
+        profile("laptop").change({"model.method.parts": 6, "model.parts": 3})
+    with pytest.raises(MatlibError, match="model.parts is at least 1 and at most 1000000; got 0"):
+        profile("laptop").change({"model.method.parts": 0})
+    other = {"model.architecture": "matlib.baselines.pcb:PCB", "model.method.parts": 6}
+    assert profile("laptop").change(other).model.method == {"parts": 6}
+    assert "trunk" in profile("laptop").change({"model.method.trunk": "resnet18"}).model.method  # no setting of MAT's

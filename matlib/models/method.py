@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from matlib import losses
-from matlib.config import METHOD, LossConfig, ModelConfig, RunConfig, flatten, read_settings
+from matlib.config import METHOD, LossConfig, MethodConfig, ModelConfig, RunConfig, flatten, read_settings
 from matlib.distributed import gather
 from matlib.models.backbone import Trunk
 from matlib.errors import MatlibError
@@ -22,8 +22,8 @@ from matlib.models.descriptions import Description
 
 
 #: Settings that a run of any method reads, but for those that it ``ignores``.
-COMMON = frozenset({"model.architecture", "model.trunk", "model.trunk_cut", "model.output_stride", "model.weights",
-                    "model.neck", "model.descriptor", "loss.label_smoothing", "loss.triplet_distance"})
+COMMON = frozenset({f"model.{own.name}" for own in fields(MethodConfig) if own.name != "method"}
+                   | {"loss.label_smoothing", "loss.triplet_distance"})
 
 
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
