@@ -5,6 +5,7 @@ The paper's numbers are on Occluded-Duke, in percent: rank-1, rank-5, rank-10, m
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, differences, flatten, profile
@@ -199,8 +200,13 @@ def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
     """
     values = dict(flatten(config.to_dict()))
     ignored = {"name", "recipe", *_FREE, *idle_settings(config)}
-    changed = differences(config, row_config(row, config.profile, config.seed, {"recipe": config.recipe}))
+    changed = differences(config, _plain(row, config.profile, config.recipe).change({"seed": config.seed}))
     return {name: values[name] for name in changed if name not in ignored and not name.startswith(OPTION)}
+
+
+@cache  # a page of records asks for the same few, thousands of times
+def _plain(row: str, profile_name: str, recipe: str) -> RunConfig:
+    return row_config(row, profile_name, changes={"recipe": recipe})
 
 
 def idle_settings(config: RunConfig) -> set[str]:
@@ -214,6 +220,7 @@ def idle_settings(config: RunConfig) -> set[str]:
         return set()
 
 
+@cache
 def run_title(config: RunConfig) -> str:
     """The row that a run is of and, where it is not quite that row, what it changes: ``full, loss.fc_on=parts``.
 

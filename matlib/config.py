@@ -148,7 +148,7 @@ class DataConfig:
 
     dataset: str = "occluded_duke"
     root: str = "data"
-    options: dict[str, Any] = field(default_factory=dict)  # disputed readings of the set, for matlib.data.load_dataset
+    options: dict[str, Any] = field(default_factory=dict, hash=False)  # disputed readings, for matlib.data.load_dataset
     height: Count = 256
     width: Count = 128
     flip: Share = 0.5
@@ -234,8 +234,12 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of ``to_dict``; raises MatlibError for a name this version does not know."""
-        flat = dict(flatten(values))
-        return cls().change(flat)
+        return _read(json.dumps(values, default=os.fspath))
+
+
+@functools.lru_cache(maxsize=4096)  # a page asks for the configuration of the same records again and again
+def _read(text: str) -> RunConfig:
+    return RunConfig().change(dict(flatten(json.loads(text))))
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:

@@ -77,7 +77,7 @@ def write_rasters(translator: HTML5Translator, content: str) -> str:
         name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / name).exists():
-            Image.open(io.BytesIO(data)).save(folder / name, lossless=True)
+            Image.open(io.BytesIO(data)).save(folder / name, lossless=True, method=2, quality=20)  # effort: 6 % for 4x
         return f'href="{translator.builder.imgpath}/{name}"'
 
     return RASTER.sub(write, content)
