@@ -54,14 +54,19 @@ def of_twin(twin: Twin, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def schedules(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The records that may stand in one block: same profile and epochs. With a title for each."""
-    return [(f"{profile} profile, {epochs} epochs", group)
-            for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)]
+    """The records that may stand in one block: same profile and epochs. With a title for each; those that have seen
+    the most images in training stand first."""
+    groups = [(f"{profile} profile, {epochs} epochs", group)
+              for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)]
+    return sorted(groups, key=lambda titled: -(titled[1]["epochs"] * titled[1]["images"].fillna(0)).max())
 
 
 def retrained(rows: Iterable[Row], frame: pd.DataFrame, columns: Iterable[Twin] = TWINS) -> pd.DataFrame:
-    """One line a row that was run on some column's set: each one's metrics, mean and deviation over n seeds."""
-    lines, columns = {}, tuple(columns)
+    """One line a row that was run on some column's set: each one's metrics, mean and deviation over n seeds. Columns on
+    which none was run are left out."""
+    lines, rows = {}, list(rows)
+    of_rows = frame[frame["name"].isin([row.name for row in rows])]
+    columns = [column for column in columns if len(of_twin(column, of_rows))]
     for row in rows:
         ours = frame[frame["name"] == row.name]
         cells, count = {}, 0

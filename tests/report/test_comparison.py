@@ -31,8 +31,16 @@ def test_a_column_has_the_tests_of_its_set_and_town(frame):
     assert list(table.index) == ["PCB", "#5 full model"]
     pcb, full = table.loc["PCB"], table.loc["#5 full model"]
     assert pcb["holistic", "R-1"] == "99.0" and pcb["second town", "R-1"] == "97.0"
-    assert pcb["partial pairs", "R-3"] == "61.5" and pcb["partial single", "R-1"] == tables.NOT_RUN
+    assert pcb["partial pairs", "R-3"] == "61.5" and "partial single" not in table  # where none was run
     assert full["occluded", "mAP"] == "47.0±2.8" and full["occluded", "n"] == 2
+
+
+def test_the_schedule_that_has_seen_most_images_stands_first(frame):
+    sizes = (("laptop", 8, 800), ("laptop", 24, 800), ("town", 4, 8000), ("paper", 1, math.nan))
+    several = pd.concat([frame.assign(profile=profile, epochs=epochs, images=images)
+                         for profile, epochs, images in sizes])
+    assert [title for title, _ in comparison.schedules(several)] == [
+        "town profile, 4 epochs", "laptop profile, 24 epochs", "laptop profile, 8 epochs", "paper profile, 1 epochs"]
 
 
 @pytest.fixture
