@@ -12,7 +12,9 @@ from matlib.config import RunConfig
 from matlib.evaluation import Interval
 from matlib.models import method_class
 from matlib.report.links import linked
-from matlib.report.tables import METRICS, NOT_RUN, in_pairs, mean_of, own_tests, paired_difference, training_deviation
+from matlib.report.tables import (
+    METRICS, NOT_RUN, in_pairs, largest_first, mean_of, own_tests, paired_difference, training_deviation,
+)
 
 OCCLUDED, HOLISTIC = "annyville-occluded", "annyville-holistic"
 
@@ -56,9 +58,8 @@ def of_twin(twin: Twin, frame: pd.DataFrame) -> pd.DataFrame:
 def schedules(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The records that may stand in one block: same profile and epochs. With a title for each; those that have seen
     the most images in training stand first."""
-    groups = [(f"{profile} profile, {epochs} epochs", group)
-              for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)]
-    return sorted(groups, key=lambda titled: -(titled[1]["epochs"] * titled[1]["images"].fillna(0)).max())
+    return largest_first([(f"{profile} profile, {epochs} epochs", group)
+                          for (profile, epochs), group in frame.groupby(["profile", "epochs"], sort=True)])
 
 
 def retrained(rows: Iterable[Row], frame: pd.DataFrame, columns: Iterable[Twin] = TWINS) -> pd.DataFrame:

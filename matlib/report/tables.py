@@ -309,11 +309,18 @@ def changes(before: RunConfig, after: RunConfig) -> str:
 
 
 def experiments(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The records that may stand in one table: same profile, schedule, data and test set. With a title for each."""
+    """The records that may stand in one table: same profile, schedule, data and test set. With a title for each; the
+    largest scale stands first."""
     groups = frame.groupby(["profile", "epochs", "trained_on", "fingerprint", "tested_on", "tested_data"], sort=True)
-    return [(f"{profile} profile, {epochs} epochs on {_images(group)}{trained} ({fingerprint[:8]})"
-             + (f", tested on {tested}" if tested != trained else ""), group)
-            for (profile, epochs, trained, fingerprint, tested, _), group in groups]
+    return largest_first([
+        (f"{profile} profile, {epochs} epochs on {_images(group)}{trained} ({fingerprint[:8]})"
+         + (f", tested on {tested}" if tested != trained else ""), group)
+        for (profile, epochs, trained, fingerprint, tested, _), group in groups])
+
+
+def largest_first(titled: Iterable[tuple[str, pd.DataFrame]]) -> list[tuple[str, pd.DataFrame]]:
+    """Titles and their records, by how many images each network saw in training."""
+    return sorted(titled, key=lambda each: -(each[1]["epochs"] * each[1]["images"].fillna(0)).max())
 
 
 def _images(group: pd.DataFrame) -> str:
