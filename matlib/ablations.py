@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, differences, flatten, profile
+from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, by_field, differences, flatten, profile
 from matlib.errors import MatlibError, did_you_mean
 
 
@@ -171,7 +171,7 @@ def row_config(row: str, profile_name: str, seed: int = 0, changes: dict[str, An
         raise MatlibError(f"there is no row {row!r}; rows are {', '.join(ROWS)}, "
                           f"or a method of your own as module:Class{did_you_mean(row, ROWS)}")
     own = ROWS[row].changes if row in ROWS else {"model.architecture": row}
-    changes = changes or {}
+    changes = by_field(changes or {}, own.get("model.architecture", "mat"))
     if changes.get("recipe") == "published":
         own = own | _published(own.get("model.architecture", "mat"))
     return profile(profile_name).change({"name": row, "seed": seed, **own, **changes})
@@ -220,7 +220,6 @@ def idle_settings(config: RunConfig) -> set[str]:
         return set()
 
 
-@cache
 def run_title(config: RunConfig) -> str:
     """The row that a run is of and, where it is not quite that row, what it changes: ``full, loss.fc_on=parts``.
 

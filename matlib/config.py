@@ -214,7 +214,7 @@ class RunConfig:
         """
         sections: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
-        for name, value in _fields_of_mat(changes, self.model.architecture).items():
+        for name, value in by_field(changes, self.model.architecture).items():
             if prefix := next((prefix for prefix in (OPTION, METHOD) if name.startswith(prefix)), None):
                 section, key, _ = prefix.split(".")
                 own = sections.setdefault(section, {}).setdefault(key, dict(getattr(getattr(self, section), key)))
@@ -234,12 +234,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of ``to_dict``; raises MatlibError for a name this version does not know."""
-        return _read(json.dumps(values, default=os.fspath))
-
-
-@functools.lru_cache(maxsize=4096)  # a page asks for the configuration of the same records again and again
-def _read(text: str) -> RunConfig:
-    return RunConfig().change(dict(flatten(json.loads(text))))
+        return cls().change(dict(flatten(values)))
 
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
@@ -298,16 +293,20 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _fields_of_mat(changes: dict[str, Any], architecture: str) -> dict[str, Any]:
-    """The changes with MAT's own settings, where it is the method, by the names that they have in the tree."""
+def by_field(changes: dict[str, Any], architecture: str) -> dict[str, Any]:
+    """The changes with MAT's own settings, where it is the method, by the names that they have in the tree.
+
+    Raises MatlibError for a setting that is given by both of its names.
+    """
     if changes.get("model.architecture", architecture) != "mat":
         return changes
     resolved: dict[str, Any] = {}
     for name, value in changes.items():
         own = name.startswith(METHOD) and name.removeprefix(METHOD) in _OF_MAT
-        field_name = name.replace(METHOD, "model.") if own else name
-        if str(resolved.setdefault(field_name, value)) != str(value):
-            raise MatlibError(f"{field_name} is given twice, as {resolved[field_name]} and {value}; leave one")
+        known = name.replace(METHOD, "model.") if own else name
+        if known in resolved:
+            raise MatlibError(f"{known} is given twice, also as {known.replace('model.', METHOD)}; leave one")
+        resolved[known] = value
     return resolved
 
 

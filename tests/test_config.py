@@ -207,8 +207,10 @@ def test_the_paper_profile_is_section_4_2():
 def test_settings_of_mat_answer_to_the_name_that_other_methods_settings_have():
     changed = profile("laptop").change({"model.method.parts": "6", "model.method.windows": "rows"})
     assert changed == profile("laptop").change({"model.parts": 6, "model.windows": "rows"})
-    with pytest.raises(MatlibError, match="model.parts is given twice, as 6 and 3; leave one"):
-        profile("laptop").change({"model.method.parts": 6, "model.parts": 3})
+    for both in (3, 6):
+        with pytest.raises(MatlibError, match="model.parts is given twice, also as model.method.parts; leave one"):
+            profile("laptop").change({"model.method.parts": 6, "model.parts": both})
+    assert row_config("parts_6", "laptop", changes={"model.method.parts": "3"}).model.parts == 3
     with pytest.raises(MatlibError, match="model.parts is at least 1 and at most 1000000; got 0"):
         profile("laptop").change({"model.method.parts": 0})
     other = {"model.architecture": "matlib.baselines.pcb:PCB", "model.method.parts": 6}

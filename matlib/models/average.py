@@ -7,11 +7,15 @@ from torch import nn
 
 
 class Average(nn.Module):
-    """Starts as a copy of a network and is led after it; learns nothing itself and is always in evaluation mode."""
+    """Starts as a copy of a network and is led after it; has no parameters and is always in evaluation mode."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.network = copy.deepcopy(network).eval()
+        for module in self.network.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach())
 
     def train(self, mode: bool = True) -> "Average":
         return super().train(False)

@@ -61,18 +61,18 @@ def guards(output: MATOutput, config: LossConfig) -> dict[str, Tensor]:
 
 def motion_terms(model: Method, output: MATOutput, step: Step) -> dict[str, Tensor]:
     """Equations 10 to 14, where they have a weight."""
-    equivariance = step.config.equivariance > 0 and output.keypoints is not None
-    if not (equivariance or step.config.consistency > 0):
-        return {}
-    terms, aim = {}, model.aim(output, step)
+    config, terms = step.config, {}
+    equivariance = config.equivariance > 0 and output.keypoints is not None
+    wanted = equivariance or (config.consistency > 0 and config.fc_on == "features")
+    aim = model.aim(output, step) if wanted else output
     if equivariance:
-        value, jacobian = _equivariance(model, aim, step)
+        value, jacobian = _equivariance(model, output, aim, step)
         terms |= {"equivariance_value": value, "equivariance_jacobian": jacobian}
-    if step.config.consistency > 0:
+    if config.consistency > 0:
         keypoints, seen, oriented = _keypoints(model, output, step)
         terms["consistency"] = losses.feature_consistency_loss(
-            compared(aim, step.config), keypoints, output.part_maps, step.identities,
-            **consistency_options(step.config), visibility=seen, oriented=oriented)
+            compared(aim, config), keypoints, output.part_maps, step.identities,
+            **consistency_options(config), visibility=seen, oriented=oriented)
     return terms
 
 
@@ -87,8 +87,12 @@ def consistency_options(config: LossConfig) -> dict[str, str]:
             "anchor": config.anchor, "padding": config.fc_padding}
 
 
-def _equivariance(model: Method, aim: MATOutput, step: Step) -> tuple[Tensor, Tensor]:
-    """Equations 13 and 14 on all images, or on one image of each identity."""
+def _equivariance(model: Method, output: MATOutput, aim: MATOutput, step: Step) -> tuple[Tensor, Tensor]:
+    """Equations 13 and 14 on all images, or on one image of each identity.
+
+    Of what is aimed at the positions alone are taken: Equation 14 has a least value at smaller and smaller Jacobians
+    where one of its two is a constant.
+    """
     config, images = step.config, step.images
     generator = torch.Generator().manual_seed(step.seed * 1_000_003 + step.number)
     chosen = torch.arange(len(images), device=images.device)
@@ -99,11 +103,21 @@ def _equivariance(model: Method, aim: MATOutput, step: Step) -> tuple[Tensor, Te
         len(chosen) * world_size(), generator=generator, sigma_affine=config.sigma_affine,
         sigma_tps=config.sigma_tps, points=config.tps_points, metric=config.tps_metric,
         mirror=0.0 if config.eq_mirror == "none" else 0.5)[share].to(images.device)
-    original = Keypoints(*(t[chosen] for t in aim.keypoints))
+    original = Keypoints(aim.keypoints.positions[chosen], output.keypoints.jacobians[chosen])
+    warped = model.locate(spline.warp_images(images[chosen], _scale(model, output, step)))
     if config.eq_mirror == "pairs":
         original = _twins(original, spline.mirrors)
-    warped = model.locate(spline.warp_images(images[chosen], _scale(model, aim, step)))
+    if config.eq_mirror != "none":
+        warped = _mirrored_frames(warped, spline.mirrors)
     return losses.equivariance_loss(original, warped, spline)
+
+
+def _mirrored_frames(keypoints: Keypoints, where: Bool[Tensor, "b"]) -> Keypoints:
+    """The keypoints with the frames of their parts mirrored, too, in the images named: a Jacobian that had to tell
+    pictures from mirrored ones could not be learnt."""
+    flip = keypoints.jacobians.new_tensor([-1.0, 1.0])
+    return Keypoints(keypoints.positions,
+                     torch.where(where.view(-1, 1, 1, 1), keypoints.jacobians * flip, keypoints.jacobians))
 
 
 def _twins(keypoints: Keypoints, where: Bool[Tensor, "b"]) -> Keypoints:

@@ -79,8 +79,8 @@ class MAT(Reproduced):
         return identity_terms(output, step) | guards(output, step.config) | motion_terms(self, output, step)
 
     def aim(self, output: MATOutput, step: Step) -> MATOutput:
-        """Where the motion losses take the unbent images' keypoints and the compared features from: this output, or
-        what an average of the weights makes of the images."""
+        """Where the motion losses take the unbent images' positions of keypoints and the compared features from: this
+        output, or what an average of the weights makes of the images."""
         if not self.config.teacher_decay:
             return output
         self.teacher.follow(self, self.config.teacher_decay, step.number)
@@ -176,7 +176,12 @@ def _idle(config: RunConfig) -> set[str]:
         idle |= _OF_EQUIVARIANCE
     if not equivariance and not (external and consistency):  # where nothing is bent and no joint comes from an image
         idle |= {"loss.rf_registration"}
-    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs", "model.teacher_decay"}
+    compares = consistency and config.loss.fc_on == "features"
+    if not (equivariance or compares):
+        idle |= {"model.teacher_decay"}
+    elif config.model.teacher_decay and compares:  # the features of an average learn nothing
+        idle |= {"loss.fc_detach"}
+    return idle if consistency or equivariance else idle | {"loss.motion_warmup_epochs"}
 
 
 class Baseline(Reproduced):

@@ -20,7 +20,6 @@ import torch
 from matlib.ablations import run_title
 from matlib.annyville import generate
 from matlib.annyville.writer import read_manifest
-from matlib.config import RunConfig
 from matlib.data import ReIDDataset, fingerprint, load_dataset
 from matlib.data.samples import everyone_asks
 from matlib.data.readers.rendered import find_annyville
@@ -29,7 +28,7 @@ from matlib.evaluation.chance import expected_metrics
 from matlib.evaluation.colour import rank_by_colour
 from matlib.report.links import linked
 from matlib.report.tables import NOT_RUN, spread
-from matlib.runs.records import find_records, listed, provenance, write_record
+from matlib.runs.records import config_of, find_records, listed, provenance, write_record
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def rungs_by_set(folders: Sequence[Path | str] | Path) -> pd.DataFrame:
     lines = [sets[rungs["data"]["name"], rungs["data"]["fingerprint"]] | {"name": name, "profile": "", **metrics}
              for rungs in written for name, metrics in rungs["rungs"].items()]
     for record in find_records(*folders):
-        tested, config = record.get("tested", record["data"]), RunConfig.from_dict(record["config"])
+        tested, config = record.get("tested", record["data"]), config_of(record)
         of = sets.get((tested["name"], tested["fingerprint"]))
         if of and run_title(config) in RUNGS and record["metrics"]:
             measured = record["metrics"].get(tested["name"], {})

@@ -18,7 +18,7 @@ from matlib.config import RunConfig, differences, flatten
 from matlib.report.options import OPTIONS
 from matlib.report.tables import METRICS, SCORES, load_records, load_scores, mean_of
 from matlib.report.text import framed_table
-from matlib.runs.records import find_records
+from matlib.runs.records import config_of, find_records
 
 _SEED = re.compile(r"seed\d+")
 _METRICS = METRICS | {"rank3": "R-3", "mINP": "mINP"}
@@ -41,7 +41,7 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        return RunConfig.from_dict(self.first["config"])
+        return config_of(self.first)
 
     @property
     def row(self) -> str:

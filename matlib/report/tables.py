@@ -16,7 +16,7 @@ from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_sum
 from matlib.report.links import cell, linked, listing
-from matlib.runs.records import find_records, listed, read_record
+from matlib.runs.records import config_of, find_records, listed, read_record
 
 METRICS = {"rank1": "R-1", "rank5": "R-5", "rank10": "R-10", "mAP": "mAP"}
 NOT_RUN = "–"
@@ -65,7 +65,7 @@ def _rows(record: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[dic
 
 def _lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     config, run, data = record["config"], record["run"], record["data"]
-    settings = RunConfig.from_dict(config)
+    settings = config_of(record)
     for name, metrics in record["metrics"].items():
         percent = {key: 100 * metrics[key] for key in (*METRICS, "rank3", "mINP")}
         yield {"name": run_title(settings), "config": settings, "profile": config["profile"],
@@ -415,7 +415,7 @@ def _score_lines(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
 def _scored(record: dict[str, Any]) -> dict[str, Any]:
     """Which run a record of scores is of."""
     config = record["config"]
-    return {"name": run_title(RunConfig.from_dict(config)), "profile": config["profile"],
+    return {"name": run_title(config_of(record)), "profile": config["profile"],
             "epochs": config["train"]["epochs"], "seed": config["seed"],
             "fingerprint": record["data"]["fingerprint"], "tested_on": record.get("tested", {}).get("name"),
             "path": record["path"]}

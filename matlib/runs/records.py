@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def read_record(path: Path | str) -> dict[str, Any]:
         if "\\ud" in text:  # half a pair of them is a letter that no page can be written with
             json.dumps(record, ensure_ascii=False).encode()
         _check(record)
-        RunConfig.from_dict(record["config"])
+        config_of(record)
         for data in (record["data"], record.get("tested", {})):
             data |= {"fingerprint": settled(data["fingerprint"])} if data else {}
         return record
@@ -88,6 +89,16 @@ def read_record(path: Path | str) -> dict[str, Any]:
         why = str(error).partition("\n")[0][:200]
         mend = "delete it and run the training again" if path.suffix == ".json" else "name a run's folder"
         raise MatlibError(f"{path} is not a run's record; {mend} ({why})") from None
+
+
+def config_of(record: dict[str, Any]) -> RunConfig:
+    """A record's configuration, read once for all records that have the same. Raises MatlibError as from_dict does."""
+    return _config(json.dumps(record["config"]))
+
+
+@lru_cache(maxsize=4096)
+def _config(text: str) -> RunConfig:
+    return RunConfig.from_dict(json.loads(text))
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
