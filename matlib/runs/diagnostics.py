@@ -30,7 +30,7 @@ def diagnose(output: MATOutput, identities: Int[Tensor, "b"] | None = None, conf
     * ``nearest_keypoint``: mean distance to the nearest other keypoint.
     * ``keypoint_motion``: standard deviation over images of a keypoint's position; 0 when it ignores the image.
     * ``heat_entropy``: entropy of the heatmaps over its maximum.
-    * ``smallest_determinant``: of a Jacobian; 0 or less is a part that is flattened or mirrored.
+    * ``smallest_determinant``: of a Jacobian; near 0 its part is flattened, below mirrored.
     * ``parts_in_use``: share of the K parts that win at least one cell of the batch.
     * ``consistency_flow``, ``consistency_identity``: the feature consistency under the model's flow, under no motion.
     """
@@ -74,7 +74,7 @@ COLLAPSES = (
     ("keypoint_motion", "below", 0.01, "the keypoints stand still, whatever the image",
      "stronger splines (loss.sigma_affine, loss.sigma_tps) make that dear"),
     ("heat_entropy", "above", 0.95, "the heatmaps are flat", "loss.concentration narrows them"),
-    ("smallest_determinant", "below", 0.0, "a Jacobian mirrors its part",
+    ("smallest_determinant", "below", 0.05, "a Jacobian flattens or mirrors its part",
      "model.jacobian_bound=tanh keeps it from that"),
     ("part_entropy", "above", 0.98, "the part maps are uniform", "loss.entropy makes them decide"),
     ("background_share", "above", 0.98, "the background takes every cell",
