@@ -73,7 +73,7 @@ COLLAPSED = {
     "one part takes the whole body": output(one_hot(torch.ones(2, 3, 3, dtype=torch.long), 4)),
     "all cells of an image are alike": output(torch.full((2, 4, 3, 3), 0.25),
                                               features=torch.arange(2.0).view(2, 1, 1, 1).expand(2, 4, 3, 3)),
-    "Jacobian mirrors": output(torch.full((2, 4, 3, 3), 0.25),
+    "Jacobian flattens or mirrors": output(torch.full((2, 4, 3, 3), 0.25),
                                jacobians=torch.diag(torch.tensor([1.0, -1.0])).expand(2, 3, 2, 2)),
     "heatmaps are flat": output(torch.full((2, 4, 3, 3), 0.25)),
     "keypoints stand still": output(torch.full((2, 4, 3, 3), 0.25)),
