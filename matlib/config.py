@@ -66,9 +66,9 @@ class MethodConfig:
 
 @dataclass(frozen=True)
 class ModelConfig(MethodConfig):
-    """MAT's own settings, the network of sections 3.1-3.4 (Figure 2); ``model.method.parts`` is ``model.parts`` here.
+    """MAT's own settings, the network of sections 3.1-3.4 (Figure 2); methods that share ideas with it read some.
 
-    Methods that have ideas of it read the settings of these, too.
+    Of a row whose method is MAT, commands take ``model.method.parts`` for ``model.parts`` (``by_field``).
     """
 
     width: Count = 256  # D', channels of the transformer (not in the paper; DETR's)
@@ -214,7 +214,7 @@ class RunConfig:
         """
         sections: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
-        for name, value in by_field(changes, self.model.architecture).items():
+        for name, value in changes.items():
             if prefix := next((prefix for prefix in (OPTION, METHOD) if name.startswith(prefix)), None):
                 section, key, _ = prefix.split(".")
                 own = sections.setdefault(section, {}).setdefault(key, dict(getattr(getattr(self, section), key)))
@@ -294,7 +294,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def by_field(changes: dict[str, Any], architecture: str) -> dict[str, Any]:
-    """The changes with MAT's own settings, where it is the method, by the names that they have in the tree.
+    """Changes of a row with MAT's own settings, where it is the method, by the names that they have in the tree.
 
     Raises MatlibError for a setting that is given by both of its names.
     """

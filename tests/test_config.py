@@ -205,14 +205,18 @@ def test_the_paper_profile_is_section_4_2():
 
 
 def test_settings_of_mat_answer_to_the_name_that_other_methods_settings_have():
-    changed = profile("laptop").change({"model.method.parts": "6", "model.method.windows": "rows"})
-    assert changed == profile("laptop").change({"model.parts": 6, "model.windows": "rows"})
+    def row(name, **changes):
+        return row_config(name, "laptop", changes={key.replace("__", "."): value for key, value in changes.items()})
+
+    changed = row("full", model__method__parts="6", model__method__windows="rows")
+    assert changed == row("full", model__parts=6, model__windows="rows")
+    assert row("parts_6", model__method__parts=3).model.parts == 3
+    assert row("following", model__method__detach_trunk="true") == row("following")
     for both in (3, 6):
         with pytest.raises(MatlibError, match="model.parts is given twice, also as model.method.parts; leave one"):
-            profile("laptop").change({"model.method.parts": 6, "model.parts": both})
-    assert row_config("parts_6", "laptop", changes={"model.method.parts": "3"}).model.parts == 3
+            row("full", model__method__parts=6, model__parts=both)
     with pytest.raises(MatlibError, match="model.parts is at least 1 and at most 1000000; got 0"):
-        profile("laptop").change({"model.method.parts": 0})
-    other = {"model.architecture": "matlib.baselines.pcb:PCB", "model.method.parts": 6}
-    assert profile("laptop").change(other).model.method == {"parts": 6}
-    assert "trunk" in profile("laptop").change({"model.method.trunk": "resnet18"}).model.method  # no setting of MAT's
+        row("full", model__method__parts=0)
+    assert row("isp", model__method__parts=6).model.method == {"parts": 6}  # its own, not MAT's
+    assert row("full", **{"model.architecture": "matlib.baselines.isp:ISP"}, model__method__parts=6).model.parts == 10
+    assert profile("laptop").change({"model.method.parts": 4}).model.method == {"parts": 4}  # of no method yet
