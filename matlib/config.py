@@ -148,7 +148,7 @@ class DataConfig:
 
     dataset: str = "occluded_duke"
     root: str = "data"
-    options: dict[str, Any] = field(default_factory=dict, hash=False)  # disputed readings, for matlib.data.load_dataset
+    options: dict[str, Any] = field(default_factory=dict)  # disputed readings of the set, for matlib.data.load_dataset
     height: Count = 256
     width: Count = 128
     flip: Share = 0.5
