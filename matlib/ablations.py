@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, by_field, differences, flatten, profile
+from matlib.config import LITERAL, METHOD, OPTION, ROBUST, RunConfig, by_field, differences, profile
 from matlib.errors import MatlibError, did_you_mean
 
 
@@ -198,10 +198,9 @@ def changed_settings(config: RunConfig, row: str = "full") -> dict[str, Any]:
 
     Raises MatlibError for an unknown row, or a profile that this version does not know.
     """
-    values = dict(flatten(config.to_dict()))
-    ignored = {"name", "recipe", *_FREE, *idle_settings(config)}
-    changed = differences(config, _plain(row, config.profile, config.recipe).change({"seed": config.seed}))
-    return {name: values[name] for name in changed if name not in ignored and not name.startswith(OPTION)}
+    ignored = {"name", "recipe", "seed", *_FREE, *idle_settings(config)}
+    changed = differences(config, _plain(row, config.profile, config.recipe))
+    return {name: config.flat[name] for name in changed if name not in ignored and not name.startswith(OPTION)}
 
 
 @cache  # a page of records asks for the same few, thousands of times
@@ -213,7 +212,7 @@ def idle_settings(config: RunConfig) -> set[str]:
     """Dotted names of the settings that nothing reads in such a run, as its method says."""
     from matlib.models import method_class  # planning a build, which needs no torch, does not come here
 
-    names = {name for name, _ in flatten(config.to_dict()) if name.startswith(("model.", "loss.", "data.joints"))}
+    names = {name for name in config.flat if name.startswith(("model.", "loss.", "data.joints"))}
     try:
         return names - method_class(config.model.architecture).reads(config)
     except MatlibError:  # a method of somebody's own whose file is not at hand: its records are read all the same

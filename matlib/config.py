@@ -231,6 +231,11 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    @functools.cached_property  # pages of records ask for it thousands of times
+    def flat(self) -> dict[str, Any]:
+        """All settings by dotted name; not to be changed."""
+        return dict(flatten(self.to_dict()))
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of ``to_dict``; raises MatlibError for a name this version does not know."""
@@ -239,7 +244,7 @@ class RunConfig:
 
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
     """Dotted names of the settings in which two configurations differ, without those that change no result."""
-    a, b = dict(flatten(one.to_dict())), dict(flatten(other.to_dict()))
+    a, b = one.flat, other.flat
     unset = object()  # an option of the data set that one of them does not name
     return [name for name in {**a, **b} if a.get(name, unset) != b.get(name, unset) and name not in _NO_RESULT]
 
@@ -311,7 +316,7 @@ def by_field(changes: dict[str, Any], architecture: str) -> dict[str, Any]:
 
 
 def _setting_names() -> list[str]:
-    return [name for name, _ in flatten(RunConfig().to_dict())]
+    return list(RunConfig().flat)
 
 
 def _unknown(name: str) -> MatlibError:

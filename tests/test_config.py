@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matlib import config
 from matlib.ablations import ROWS, TABLE_1, TABLE_2, row_config
-from matlib.config import Range, RunConfig, differences, flatten, profile, profile_names, read_value
+from matlib.config import Range, RunConfig, differences, profile, profile_names, read_value
 from matlib.errors import MatlibError
 
 
@@ -82,7 +82,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(name, value, said):
 def _numbers() -> list[tuple[str, type]]:
     """Every number among the settings, by dotted name."""
     config = profile("paper")
-    return [(name, type(value)) for name, value in flatten(config.to_dict()) if type(value) in (int, float)]
+    return [(name, type(value)) for name, value in config.flat.items() if type(value) in (int, float)]
 
 
 @pytest.mark.parametrize("name, kind", _numbers())

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from matlib.config import ModelConfig, RunConfig, flatten
+from matlib.config import ModelConfig, RunConfig
 from matlib.errors import MatlibError
 from matlib.geometry import Keypoints
 from matlib.models.average import Average
@@ -93,7 +93,7 @@ class MAT(Reproduced):
 
     @classmethod
     def reads(cls, config: RunConfig) -> set[str]:
-        names = {name for name, _ in flatten(config.to_dict()) if name.startswith(("model.", "loss.", "data.joints"))}
+        names = {name for name in config.flat if name.startswith(("model.", "loss.", "data.joints"))}
         return names - _idle(config)
 
     @classmethod

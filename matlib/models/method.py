@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from matlib import losses
-from matlib.config import METHOD, LossConfig, MethodConfig, ModelConfig, RunConfig, flatten, read_settings
+from matlib.config import METHOD, LossConfig, MethodConfig, ModelConfig, RunConfig, read_settings
 from matlib.distributed import gather
 from matlib.models.backbone import Trunk
 from matlib.errors import MatlibError
@@ -135,7 +135,7 @@ class Method(nn.Module, ABC):
     @classmethod
     def reads(cls, config: RunConfig) -> set[str]:
         """Dotted names of the settings of ``model``, ``loss`` and ``data.joints`` that such a run reads."""
-        own = {name for name, _ in flatten(config.to_dict()) if name.startswith(METHOD)}
+        own = {name for name in config.flat if name.startswith(METHOD)}
         joints = {"data.joints"} if "joints" in cls.truth else set()
         return {*COMMON, *cls.also_reads, *own, *joints} - cls.ignores
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from matlib.ablations import ROWS, changed_settings, row_config, run_title
-from matlib.config import RunConfig, differences, flatten
+from matlib.config import RunConfig, differences
 from matlib.report.options import OPTIONS
 from matlib.report.tables import METRICS, SCORES, load_records, load_scores, mean_of
 from matlib.report.text import framed_table
@@ -111,7 +111,7 @@ def _count(number: int, what: str) -> str:
 def command(config: RunConfig) -> str:
     """The command that trains a run of this configuration, but for the place of its data."""
     name = config.name if config.name in ROWS or ":" in config.name else "full"
-    values = dict(flatten(config.to_dict()))
+    values = config.flat
     base = row_config(name, config.profile, config.seed, {"recipe": config.recipe})
     changed = [key for key in differences(config, base) if key not in ("name", "data.root")]
     recipe = [f"--recipe {config.recipe}"] if config.recipe != "same_roof" else []
@@ -142,7 +142,7 @@ def _settings(config: RunConfig) -> str:
     said = _pairs(own) if own else f"<p>Those of the row <code>{escape(row)}</code> under its profile.</p>"
     return (_folded(f"how it differs from the row {row}", said, opened=True)
             + _folded("how it differs from the full model", _pairs(changed_settings(config)) or "<p>Not at all.</p>")
-            + _folded("all settings", _pairs(dict(flatten(config.to_dict())))))
+            + _folded("all settings", _pairs(config.flat)))
 
 
 def _run(run: Run, root: Path) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from pandas.io.formats.style import Styler
 
 from matlib.ablations import ROWS, Row, run_title
-from matlib.config import RunConfig, flatten
+from matlib.config import RunConfig
 from matlib.config import differences as changed_names
 from matlib.errors import MatlibError
 from matlib.evaluation import Interval, PerQuery, bootstrap_sum
@@ -303,7 +303,7 @@ def trials(folder: Path | str, start: str) -> pd.DataFrame:
 
 def changes(before: RunConfig, after: RunConfig) -> str:
     """In words: the settings in which two runs differ, with the values of the second, or that it is ``the start``."""
-    values = dict(flatten(after.to_dict()))
+    values = after.flat
     return ", ".join(f"{name.split('.')[-1]} = {values[name]}" for name in changed_names(before, after)
                      if "." in name) or "the start"
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from matlib.config import RunConfig, flatten
+from matlib.config import RunConfig
 from matlib.errors import MatlibError
 from matlib.runs.records import read_record
 
 
 def command(config: RunConfig, out: Path | str, processes: int = 1) -> list[str]:
     """The command that trains this configuration, with every setting of its sections written out."""
-    settings = [f"{name}={value}" for name, value in flatten(config.to_dict()) if "." in name]
+    settings = [f"{name}={value}" for name, value in config.flat.items() if "." in name]
     return [sys.executable, "-m", "matlib.training", "--processes", str(processes), "--row", config.name,
             "--profile", config.profile, "--seed", str(config.seed), "--recipe", config.recipe,
             "--out", str(out), "--set", *settings]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from matlib.ablations import idle_settings, changed_settings, row_config
-from matlib.config import DataConfig, LossConfig, ModelConfig, differences, flatten, profile
+from matlib.config import DataConfig, LossConfig, ModelConfig, differences, profile
 from matlib.models import build_model
 from matlib.objective import Objective
 from matlib.report import options
@@ -42,7 +42,7 @@ def test_an_option_is_told_whole(option):
 
 @pytest.mark.parametrize("name, of_a_profile", [("laptop", {"model.encoder_layers"}), ("paper", set())])
 def test_the_row_as_printed_has_every_literal_reading(name, of_a_profile):
-    settings = dict(flatten(row_config("literal", name).to_dict()))
+    settings = row_config("literal", name).flat
     for option in options.OPTIONS:
         if option.literal is not None and option.name not in of_a_profile:
             assert settings[option.name] == option.literal, option.name
