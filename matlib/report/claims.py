@@ -248,11 +248,11 @@ def _conclusion(frame: pd.DataFrame) -> str:
     if not parts or not transformer or not steps or len({parts.scale, transformer.scale, steps.scale}) > 1:
         return ""
     gaps = [steps.differences[metric] for metric in STEPS.metrics]
-    order = ("reversed" if all(gap.value < 0 for gap in gaps) else "the same way round"
-             if all(gap.value > 0 for gap in gaps) else "reversed in one of the two metrics")
+    order = ("the other way round" if all(gap.value < 0 for gap in gaps) else "the same"
+             if all(gap.value > 0 for gap in gaps) else "the other way round in one of the two metrics")
     told = sum(not gap.low <= 0 <= gap.high for gap in gaps)
     return ("The paper's main conclusion is that parts and keypoints bring most and the transformer little: "
-            f"{_paper(PARTS)} from #1 to #2, {_paper(TRANSFORMER)} from #2 to #5. Here it comes out {order}: "
+            f"{_paper(PARTS)} from #1 to #2, {_paper(TRANSFORMER)} from #2 to #5. Here the order is {order}: "
             f"{_ours(parts)} from #1 to #2, {_ours(transformer)} from #2 to #5 ({steps.scale}). The first step less "
             f"the second is {_ours(steps)}, beyond chance in {('neither metric', 'one metric', 'both metrics')[told]}.")
 
@@ -291,12 +291,13 @@ def _following(frame: pd.DataFrame) -> str:
     found = measure(FOLLOWING, frame)
     if not found:
         return ""
-    gaps = [found.differences[metric] for metric in FOLLOWING.metrics]
-    pays, costs = all(gap.low > 0 for gap in gaps), all(gap.high < 0 for gap in gaps)
-    brings = "it pays" if pays else "it costs retrieval" if costs else "it brings no gain beyond chance"
-    return (f"Where motion moves what is pooled and cannot reach the features, with parts in windows around the "
-            f"keypoints and a detached trunk, {brings}: with the motion losses, less without, "
-            f"{_ours(found)} ({found.scale}).")
+    gaps = {_TITLES[metric]: found.differences[metric] for metric in FOLLOWING.metrics}
+    told = {"it raises": [title for title, gap in gaps.items() if gap.low > 0],
+            "it lowers": [title for title, gap in gaps.items() if gap.high < 0]}
+    brings = [f"{verb} {' and '.join(titles)} beyond chance" for verb, titles in told.items() if titles]
+    return (f"Where motion moves what is pooled and sends no gradient into the features, with parts in windows around "
+            f"the keypoints and a detached trunk, {', '.join(brings) or 'it changes nothing beyond chance'}: with the "
+            f"motion losses, less without, {_ours(found)} ({found.scale}).")
 
 
 def _beyond(frame: pd.DataFrame) -> str:

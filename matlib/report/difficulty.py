@@ -132,14 +132,16 @@ def _read_rungs(path: Path) -> dict:
 
 
 def sets_table(frame: pd.DataFrame, metric: str = "rank1") -> pd.DataFrame:
-    """A line a rung and a column a set and preset, the small ones first; networks with their deviation over runs.
+    """A line a rung that was measured, a column a set and preset, the small ones first; networks with their deviation
+    over runs.
 
     Only sets whose cameras are as usual.
     """
     usual = frame[frame["spread"] == 1].sort_values("preset", ascending=False, kind="stable")  # tiny, small, large
     titles = usual["set"].str.removeprefix("annyville-") + ", " + usual["preset"]
     cells = {(name, title): _cell(own, metric) for (name, title), own in usual.groupby(["name", titles])}
-    return pd.DataFrame({title: {label: cells.get((name, title), NOT_RUN) for name, label in RUNGS.items()}
+    measured = {name: label for name, label in RUNGS.items() if name in set(usual["name"])}
+    return pd.DataFrame({title: {label: cells.get((name, title), NOT_RUN) for name, label in measured.items()}
                          for title in dict.fromkeys(titles)}, dtype=object)
 
 

@@ -29,8 +29,8 @@ def load_records(folders: Iterable[Path | str] | str | Path) -> pd.DataFrame:
 
     ``name`` is ``ablations.run_title``: that of a row of the tables only where the run has the row's settings.
 
-    A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder, so
-    that one's own run takes the place of the reference record. Raises MatlibError for a name in place of a list.
+    A run that lies in several folders (the same row, profile, seed and data) counts once: that of the last folder.
+    Raises MatlibError for a name in place of a list.
     """
     rows = [row for record in find_records(*listed(folders)) for row in _rows(record, _lines)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
