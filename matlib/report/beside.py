@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from matlib.report import captions
 from matlib.report.captions import Shown
-from matlib.report.tables import METRICS, own_tests, training_deviation
+from matlib.report.tables import METRICS, own_tests, training_chance
 
 _NORMAL = 1.96
 _EXPERIMENT = ["profile", "epochs", "trained_on", "fingerprint", "tested_on", "tested_data"]
@@ -32,7 +32,7 @@ def beside(reference: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     for experiment, runs in own_tests(own).groupby(_EXPERIMENT, sort=True):
         same = own_tests(reference)
         same = same[(same[_EXPERIMENT] == list(experiment)).all(axis=1)]
-        between = training_deviation(same, METRICS)
+        between = training_chance(same, METRICS)
         for run in runs.itertuples():
             others = same[same["name"] == run.name]
             if len(others):

@@ -19,7 +19,7 @@ from matlib.report.comparison import TWINS, Twin, of_twin
 from matlib.report.links import Linked, listing
 from matlib.report.tables import (
     FIXED, METRICS, NOT_RUN, TRAINED, experiments, in_pairs, paired_difference, show, steps_difference,
-    training_deviation)
+    training_chance)
 
 AGREES, CONTRADICTS, UNDECIDED = "agrees", "contradicts", "not distinguishable"
 NOT_TESTED, NOT_TESTABLE = "not tested at scale", "not testable here"
@@ -160,7 +160,7 @@ def measure(claim: Claim, frame: pd.DataFrame) -> Measured | None:
 
 
 def _differences(claim: Claim, group: pd.DataFrame) -> dict[str, Interval] | None:
-    between = training_deviation(group, claim.metrics)
+    between = training_chance(group, claim.metrics)
     rows = [group[group["name"] == name] for name in claim.rows]
     if len(rows) < 2 or between.isna().any():
         return None

@@ -13,7 +13,7 @@ from matlib.evaluation import Interval
 from matlib.models import method_class
 from matlib.report.links import linked
 from matlib.report.tables import (
-    METRICS, NOT_RUN, in_pairs, largest_first, mean_of, own_tests, paired_difference, training_deviation,
+    METRICS, NOT_RUN, in_pairs, largest_first, mean_of, own_tests, paired_difference, training_chance,
 )
 
 OCCLUDED, HOLISTIC = "annyville-occluded", "annyville-holistic"
@@ -176,7 +176,7 @@ def _differences(rows: Iterable[Row], frame: pd.DataFrame, reference: str, colum
     rows = [row for row in rows if row.name != reference]
     for twin in columns:
         runs = of_twin(twin, frame)
-        between = training_deviation(runs, METRICS)
+        between = training_chance(runs, METRICS)
         theirs = runs[runs["name"] == reference]
         for row in rows:
             if found := paired_difference(runs[runs["name"] == row.name], theirs, between):

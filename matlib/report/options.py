@@ -15,7 +15,8 @@ import pandas as pd
 from matlib.ablations import changed_settings
 from matlib.config import DataConfig, LossConfig, ModelConfig, profile
 from matlib.report.links import linked
-from matlib.report.tables import NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_deviation
+from matlib.report.tables import (
+    NOT_RUN, in_pairs, interval_note, paired_difference, scored_runs, training_chance, training_deviation)
 
 _SECTIONS = {"model": ModelConfig, "loss": LossConfig, "data": DataConfig}
 
@@ -62,7 +63,8 @@ OPTIONS = (
     Option("model.decoder_layers", "features", "How many decoder layers?",
            "the paper says one; rows 2 and 3 of Table 1 have none", 1, (0,)),
     Option("model.output_stride", "features", "How many pixels a cell?",
-           "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts", None, (32,)),
+           "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts; the small images of this book's networks have 8",
+           None, (32,)),
     Option("model.width", "features", "D', the transformer's width?", "DETR's; the paper names no size", None, (512,)),
     Option("model.part_source", "features", "Which features are pooled for the parts?",
            "section 4.3 calls the encoder's output the global features", "encoder"),
@@ -207,7 +209,7 @@ def _group_effects(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if option in AT_TEST:
             found = paired_difference(ours, others[others["seed"].isin(ours["seed"])], None)
         else:
-            found = paired_difference(ours, others, between[["mAP"]])
+            found = paired_difference(ours, others, training_chance(runs, ["mAP"]))
         if found:
             difference, low, high, _ = found["mAP"]
             given = " and ".join(f"{other.rpartition('.')[2]} = {value}" for other, value in rest.items())

@@ -16,7 +16,7 @@ from matlib.report import captions, figures
 from matlib.report.captions import Shown
 from matlib.report.tables import (
     FIXED, METRICS, TRAINED, UNTRAINED, by_query, difference_frames, histories, in_pairs, of_queries, paired_difference,
-    training_deviation)
+    training_chance)
 from matlib.scoring.strata import strata_names, strata_of
 
 #: The loss that every row of the paper's tables has.
@@ -133,7 +133,7 @@ def by_hidden(row: Row, others: Iterable[Row], runs: pd.DataFrame, data: ReIDDat
             kept = strata == place
             asked = of_queries(runs, kept) if kept.sum() >= _FEWEST else runs[:0]
             sides = [asked[asked["name"] == each.name] for each in (row, other)]
-            found = paired_difference(*sides, training_deviation(asked, METRICS)) if all(map(len, sides)) else None
+            found = paired_difference(*sides, training_chance(asked, METRICS)) if all(map(len, sides)) else None
             if found:
                 lines[f"{name} hidden ({kept.sum()} queries)"] = found["mAP"]._asdict()
         if lines:

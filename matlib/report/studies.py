@@ -17,7 +17,7 @@ from matlib.evaluation import Interval
 from matlib.report import captions, figures
 from matlib.report.captions import Shown
 from matlib.report.links import linked
-from matlib.report.tables import METRICS, changes, in_pairs, mean_of, paired_difference, training_deviation
+from matlib.report.tables import METRICS, changes, in_pairs, mean_of, paired_difference, training_chance
 from matlib.report.text import plain
 from matlib.report.verdicts import in_these_records
 
@@ -118,7 +118,7 @@ def differences(steps: Iterable[Step], frame: pd.DataFrame, metric: str = "mAP")
 
 
 def _of_test(steps: Iterable[Step], runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    lines, between = {}, training_deviation(runs, METRICS)
+    lines, between = {}, training_chance(runs, METRICS)
     for step in steps:
         found = paired_difference(*(runs[runs["name"] == name] for name in (step.row, step.less)), between)
         if found:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 from pandas.io.formats.style import Styler
+from scipy import stats
 
 from matlib.ablations import ROWS, Row, run_title
 from matlib.config import RunConfig
@@ -144,7 +145,7 @@ def difference_frames(rows: Iterable[Row], frame: pd.DataFrame, against: str = "
 def _paired(rows: Iterable[Row], frame: pd.DataFrame, against: str
             ) -> Iterator[tuple[Row, pd.DataFrame, dict[str, Interval]]]:
     """The rows that can be compared with another: each with its records and ``paired_difference``."""
-    reference, between = frame[frame["name"] == against], training_deviation(frame, METRICS)
+    reference, between = frame[frame["name"] == against], training_chance(frame, METRICS)
     for row in rows:
         ours = frame[frame["name"] == row.name]
         found = paired_difference(ours, reference, between) if row.name != against else None
@@ -157,7 +158,19 @@ def training_deviation(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series
     the rows of one of ``experiments``; NaN where no row has two seeds."""
     values, names = frame[list(columns)], frame["name"]
     squares = (values - values.groupby(names).transform("mean")).pow(2).sum(min_count=1)
-    return (squares / ((values.groupby(names).count() - 1).clip(lower=0).sum().replace(0, np.nan))).pow(0.5)
+    return (squares / _repeats(values, names)).pow(0.5)
+
+
+def training_chance(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
+    """``training_deviation`` as intervals take it: larger where few trainings were repeated, by as much as Student's t
+    is wider than the normal distribution."""
+    wider = stats.t.ppf(0.975, _repeats(frame[list(columns)], frame["name"])) / _NORMAL
+    return training_deviation(frame, columns) * wider
+
+
+def _repeats(values: pd.DataFrame, names: pd.Series) -> pd.Series:
+    """Degrees of freedom of each column: trainings beyond the first of their row; NaN where there are none."""
+    return (values.groupby(names).count() - 1).clip(lower=0).sum().replace(0, np.nan)
 
 
 def _training_variance(runs: pd.DataFrame, metric: str, pooled: float) -> float:
@@ -172,7 +185,7 @@ def paired_difference(
     """One row's runs less another's: for rank-1 and the like the difference of the means over all seeds, in points.
 
     Its interval is the normal 95 % one of two chances together: other queries, a bootstrap over their identities in
-    pairs; and other trainings, by ``between``, which is ``training_deviation``'s (where it is NaN, of the queries
+    pairs; and other trainings, by ``between``, which is ``training_chance``'s (where it is NaN, of the queries
     alone), or by a row's own deviation where that is larger; None: the same networks, so the queries alone.
     None where there are no such runs, no results by query, or other queries.
     """
@@ -228,7 +241,7 @@ def interval_note(between: pd.Series) -> str:
         return "95 % intervals over other queries; what another training changes is unknown: no row was repeated"
     spreads = ", ".join(f"{METRICS.get(name, name)} {value:.1f}" for name, value in known.items())
     return (f"95 % intervals over other queries and other trainings (which deviate by {spreads}, "
-            "or as the row's own do where that is more)")
+            "or as the row's own do where that is more; wider where few were repeated)")
 
 
 def in_pairs(difference: float, low: float, high: float, *_: float) -> str:

@@ -221,7 +221,7 @@ def test_the_introduction_says_what_the_records_say():
     assert "main conclusion is not confirmed here" in lines[0] and all(gap.value < 0 for gap in steps.values())
     assert "not yet told apart" in lines[0] and words_of(claims.STEPS) == {"not distinguishable"}
     assert words_of(claims.TRANSFORMER) == {"agrees"} and words_of(claims.PARTS) == {"not distinguishable"}
-    assert "encoder" in lines[0] and words_of(claim_of("#2 to #3")) == words_of(claim_of("#4 to #3")) == {"agrees"}
+    assert "encoder" in lines[0] and words_of(claim_of("#2 to #3")) == {"agrees"}
     assert words_of(claim_of("#2 to #4")) == words_of(claim_of("#3 to #5")) == {"not distinguishable"}
     same = [claim for claim in CLAIMS if claim.section == "4.4"] + [claim_of("#6 to #5")]
     assert all(words_of(claim) == {"not distinguishable"} for claim in same)

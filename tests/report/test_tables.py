@@ -269,6 +269,21 @@ def test_the_deviation_between_trainings_is_pooled_over_the_rows():
     assert np.isnan(alone["mAP"]) and "no row was repeated" in tables.interval_note(alone)
 
 
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
+def test_intervals_widen_where_few_trainings_were_repeated(seeds):
+    """As Student's t does: so many rows with so many seeds, all of which lie apart alike."""
+    names = [str(row) for row, count in enumerate(seeds) for _ in range(count)]
+    frame = pd.DataFrame({"name": names, "mAP": [float(place % 2) for place in range(len(names))]})
+    deviation, chance = (of(frame, ["mAP"])["mAP"] for of in (tables.training_deviation, tables.training_chance))
+    known = {1: 12.706, 2: 4.303, 3: 3.182, 10: 2.228}  # a table's, of 95 %
+    repeats = sum(seeds) - len(seeds)
+    assert np.isnan(chance) == np.isnan(deviation) == (repeats == 0)
+    if repeats in known:
+        assert chance == pytest.approx(deviation * known[repeats] / 1.96, rel=1e-3)
+    if repeats:
+        assert deviation <= chance
+
+
 def scores(folder, row="full", seed=0, error=0.06, motion=True, changes=None):
     def network(error):
         found = {"keypoints": {"error": error}, "motion": {"learned": 0.08, "identity": 0.11},
