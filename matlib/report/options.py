@@ -63,7 +63,7 @@ OPTIONS = (
     Option("model.decoder_layers", "features", "How many decoder layers?",
            "the paper says one; rows 2 and 3 of Table 1 have none", 1, (0,)),
     Option("model.output_stride", "features", "How many pixels a cell?",
-           "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts; the small images of this book's networks have 8",
+           "a ResNet's own 32 leaves 8 x 4 cells, too few for ten parts; the laptop's small images have 8",
            None, (32,)),
     Option("model.width", "features", "D', the transformer's width?", "DETR's; the paper names no size", None, (512,)),
     Option("model.part_source", "features", "Which features are pooled for the parts?",
