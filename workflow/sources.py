@@ -1,18 +1,22 @@
 """What a notebook runs of this project's code, found by reading it, and a digest that changes when that does.
 
 A statement counts, of any module that the notebook imports, itself or through others, starts by its name (`-m`) or
-names in a string (`module:Class`). A comment or a docstring counts where the notebook prints the code that it is in.
+names in a string (`module:Class`). A comment counts where the notebook prints the code that it is in, a docstring
+where it prints docstrings.
 """
 
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
-#: The library's functions that print the code, or the docstrings, of what they are given.
-PRINTERS = {"show_source", "method_notes"}
+from matlib.report.text import without_docstrings
+
+#: The library's functions that print the code of what they are given, and whether they print docstrings.
+PRINTERS = {"show_source": False, "method_notes": True}
 
 
 def _statements(path: Path) -> ast.Module:
@@ -55,18 +59,21 @@ class Sources:
         """The same, of a module that is started by its name."""
         return self._digest(self._all_behind({module}))
 
-    def read(self, notebook: Path) -> tuple[set[str], set[str]]:
-        """The modules that a notebook runs, and those whose text it prints; all, where it is not plain Python."""
+    def read(self, notebook: Path) -> tuple[set[str], dict[str, bool]]:
+        """The modules that a notebook runs, and those whose text it prints, with whether their docstrings are part of
+        it; all, where it is not plain Python."""
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         try:
             tree = ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
         except SyntaxError:
-            return set(self.paths), set(self.paths)
-        return self._all_behind(self._named(tree, "")), set(self._printed(tree))
+            return set(self.paths), dict.fromkeys(self.paths, True)
+        return self._all_behind(self._named(tree, "")), dict(sorted(self._printed(tree)))  # True stands last
 
-    def _digest(self, runs: Iterable[str], prints: Iterable[str] = ()) -> str:
+    def _digest(self, runs: Iterable[str], prints: Mapping[str, bool] = MappingProxyType({})) -> str:
         lines = [f"{name} {_code(_statements(self.paths[name]))}" for name in sorted(runs)]
-        lines += [f"{name} {_hash(self.paths[name].read_bytes())}" for name in sorted(prints)]
+        for name in sorted(prints):
+            text = self.paths[name].read_text(encoding="utf-8")
+            lines.append(f"{name} {_hash((text if prints[name] else without_docstrings(text)).encode())}")
         return _hash("\n".join([*lines, *self.data]).encode())
 
     def _all_behind(self, names: set[str]) -> set[str]:
@@ -112,16 +119,17 @@ class Sources:
                 found.add(name)
         return found
 
-    def _printed(self, tree: ast.AST) -> Iterator[str]:
-        """The modules of the names in calls of a printer, and those that these name in strings: a table's rows do."""
+    def _printed(self, tree: ast.AST) -> Iterator[tuple[str, bool]]:
+        """The modules of the names in calls of a printer, and those that these name in strings: a table's rows do; each
+        with whether its docstrings are printed."""
         places = {alias.asname or alias.name: (node.module, alias.name) for node in ast.walk(tree)
                   if isinstance(node, ast.ImportFrom) for alias in node.names}
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and _last_name(call.func) in PRINTERS:
                 names = {node.id for given in call.args for node in ast.walk(given) if isinstance(node, ast.Name)}
                 for module in {self._home(*places[name]) for name in names & places.keys()} & self.paths.keys():
-                    yield module
-                    yield from self._in_strings(_statements(self.paths[module]))
+                    for each in {module, *self._in_strings(_statements(self.paths[module]))}:
+                        yield each, PRINTERS[_last_name(call.func)]
 
     def _home(self, module: str, name: str) -> str:
         """The module of a name that is imported from one: packages hand on what their modules define."""

@@ -23,7 +23,7 @@ from matlib.data import ImageDataset, ReIDDataset, Sample, Truth, joint_source
 from matlib.errors import MatlibError
 from matlib.models import MAT, build_model, method_class
 from matlib.report.figures import load_images
-from matlib.report.text import plain, run_words
+from matlib.report.text import plain, run_words, without_docstrings
 from matlib.runs.checkpoints import find, load_model
 
 SHIPPED = "book/weights"
@@ -127,12 +127,7 @@ def training_truth(network: Network, data: ReIDDataset, samples: Sequence[Sample
 
 def show_source(*functions: Callable[..., Any]) -> Markdown:
     """The code of functions of this library, without their docstrings."""
-    return Markdown("\n".join(f"```python\n{_without_docstring(inspect.getsource(f))}```" for f in functions))
-
-
-def _without_docstring(text: str) -> str:
-    head, quotes, rest = text.partition('"""')
-    return head.rstrip() + "\n" + rest.partition('"""')[2].lstrip("\n") if quotes else text
+    return Markdown("\n".join(f"```python\n{without_docstrings(inspect.getsource(f))}```" for f in functions))
 
 
 def groups(samples: Sequence[Sample], identities: int, images: int) -> tuple[list[Sample], Int[Tensor, "b"]]:

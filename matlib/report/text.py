@@ -1,6 +1,8 @@
 """What comes from a record, a file or its name, as text on a page: nothing in it acts as Markdown, HTML or math."""
 
+import ast
 import re
+import textwrap
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -18,6 +20,21 @@ def plain(value: Any) -> str:
 def code(value: Any) -> str:
     """The same in the letters of code, which renderers leave alone when they look for math."""
     return f"<code>{plain(value)}</code>"
+
+
+def without_docstrings(source: str) -> str:
+    """Python code as it runs and with its comments, but for docstrings that stand on lines of their own."""
+    lines, left_out = source.splitlines(keepends=True), set()
+    for node in ast.walk(ast.parse(textwrap.dedent(source))):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and len(body) > 1 else None  # alone, it is the body
+        if not isinstance(first, ast.Expr) or not isinstance(getattr(first.value, "value", None), str):
+            continue
+        if lines[first.lineno - 1].lstrip()[0] in "\"'rR":
+            left_out |= set(range(first.lineno - 1, first.end_lineno))
+            if lines[first.end_lineno:first.end_lineno + 1] == ["\n"]:
+                left_out.add(first.end_lineno)
+    return "".join(line for number, line in enumerate(lines) if number not in left_out)
 
 
 def run_words(config: RunConfig) -> str:

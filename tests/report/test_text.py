@@ -18,7 +18,7 @@ from matlib.errors import MatlibError
 from matlib.report import captions, chapters, figures, options, tables
 from matlib.report.figures.parts import _as_script
 from matlib.report.step import read_step
-from matlib.report.text import code, plain, run_words
+from matlib.report.text import code, plain, run_words, without_docstrings
 from matlib.runs.records import read_record, write_record
 
 NOTEBOOKS = sorted((REPOSITORY / "book").glob("*.ipynb"))
@@ -176,3 +176,29 @@ def test_a_table_that_is_formatted_again_still_shows_a_name_as_it_was_written(ag
 def test_a_formatter_of_ones_own_may_write_html():
     shown = tables.show(pd.DataFrame({"name": ["a"]})).format({"name": {"a": "<i>b</i>"}.get})
     assert BeautifulSoup(shown.to_html(), "html.parser").td.i.get_text() == "b"
+
+
+def test_code_without_docstrings_is_the_same_code():
+    for path in sorted((REPOSITORY / "matlib").rglob("*.py")):
+        text = path.read_text()
+        left = without_docstrings(text)
+        shown, whole = ([ast.dump(node) for node in _bare(ast.parse(code))] for code in (left, text))
+        assert shown == whole
+        assert all(line in left for line in text.splitlines() if line.lstrip().startswith("#"))
+
+
+def _bare(tree):
+    """All statements but docstrings, without what they hold."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for place, each in enumerate(body if isinstance(body, list) else []):
+            words = isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
+            if not (place == 0 and words) and not hasattr(each, "body"):
+                yield each
+
+
+def test_a_docstring_beside_code_stays():
+    assert without_docstrings("def f(): 'words'\n") == "def f(): 'words'\n"
+    assert without_docstrings("    def f():\n        r'words'\n\n        return 1  # why\n") == (
+        "    def f():\n        return 1  # why\n")
+    assert without_docstrings("text = 'words'\n") == "text = 'words'\n"

@@ -20,6 +20,7 @@ from matlib.data import ImageDataset, load_dataset
 from matlib.errors import MatlibError
 from matlib.geometry import Keypoints, ThinPlateSpline, coordinate_grid
 from matlib.models import build_model
+from matlib.models.transformer import Encoder
 from matlib.report import chapters, figures
 from matlib.report.figures import features, images, keypoints, motion, objective, parts, splines
 from matlib.runs import checkpoints, records
@@ -128,6 +129,8 @@ def test_the_part_view_needs_no_network_and_shows_the_winning_part(rng):
 def test_code_is_shown_without_its_docstring():
     shown = chapters.show_source(splines.unwarp_points).data
     assert "def unwarp_points" in shown and "Newton" not in shown and "inverse_2x2" in shown
+    shown = chapters.show_source(Encoder).data
+    assert "class Encoder" in shown and "def forward" in shown and '"""' not in shown
 
 
 def test_without_a_run_the_network_is_untrained_and_says_so(tmp_path):
