@@ -157,7 +157,7 @@ class DataConfig:
     erase_with: Literal["mean", "image"] = "mean"  # what the erased rectangle shows; image: a patch of another person
     crop: Share = 0.0  # of the images that are cut to a part of the person
     colour: Share = 0.0  # how far brightness, contrast and saturation are shifted
-    joints: Literal["truth", "noisy", "cache"] = "truth"  # source of external keypoints: matlib/data/joints.py
+    joints: Literal["truth", "noisy", "cache"] = "truth"  # of external keypoints: matlib/data/joints/sources.py
     workers: Natural = 4
     cache: bool = False  # keep the decoded training images in memory
 

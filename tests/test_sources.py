@@ -76,7 +76,7 @@ def test_a_changed_statement_concerns_the_pages_that_run_it(copy, module, pages)
 
 
 @pytest.mark.parametrize(("module", "docstring", "comment"), [
-    ("matlib/geometry.py", set(), {"keypoints", "model", "motion"}),  # shown without docstrings
+    ("matlib/geometry.py", set(), {"keypoints", "motion"}),  # shown without docstrings
     ("matlib/models/transformer.py", set(), {"features"}),
     ("matlib/baselines/pcb.py", {"table3"}, {"table3"}),
     ("matlib/report/tables.py", set(), set()),

@@ -68,11 +68,11 @@ def part_contents(maps: Float[Tensor, "b parts h w"], samples: Sequence[Sample],
 
 
 def part_names(contents: Float[Tensor, "parts true"]) -> list[str]:
-    """What to call each learned part: its number, and the true part that most of it is."""
+    """What to call each learned part: its number, and the true part that is found in it most often."""
     names = []
     for k, shares in enumerate(contents):
         most = int(shares.argmax())
-        seen = f"mostly {PART_NAMES[most]}, {shares[most]:.0%}" if shares.sum() > 0 else "wins nowhere"
+        seen = f"most often {PART_NAMES[most]}, {shares[most]:.0%}" if shares.sum() > 0 else "wins nowhere"
         names.append(f"{'part 0, the background map' if k == 0 else f'part {k}'}: {seen}")
     return names
 

@@ -110,8 +110,8 @@ def test_attention_that_is_shown_is_the_encoders(rng):
 def test_parts_are_named_by_what_they_mostly_lie_on():
     contents = torch.zeros(3, 14)
     contents[0, 0], contents[1, 2], contents[1, 1] = 1.0, 0.7, 0.3
-    assert parts.part_names(contents) == ["part 0, the background map: mostly background, 100%",
-                                          "part 1: mostly torso, 70%",
+    assert parts.part_names(contents) == ["part 0, the background map: most often background, 100%",
+                                          "part 1: most often torso, 70%",
                                           "part 2: wins nowhere"]
 
 
