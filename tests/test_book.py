@@ -291,6 +291,12 @@ def test_a_page_with_tables_needs_a_chapter_number(tmp_path: Path, numbered: str
         assert [page.select_one(mark).get_text(strip=True) for mark in (".caption-number", "p a .std")] == [number] * 2
 
 
+def test_no_letter_is_one_that_a_single_font_has(html: Path) -> None:
+    """Unicode's private use: matplotlib's calligraphic letters are of its own font, and empty boxes elsewhere."""
+    for path in (*html.glob("*.html"), *html.glob("_images/*.svg")):
+        assert not re.search("[\ue000-\uf8ff]", path.read_text(encoding="utf-8")), path.name
+
+
 def test_no_page_shows_a_reference_to_a_character_in_place_of_it(contents) -> None:
     shown = {path.name: re.findall(r".{0,20}&(?:#\d+|amp|lt|gt|quot);.{0,20}", page.get_text())
              for path, page in contents.items()}

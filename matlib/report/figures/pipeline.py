@@ -26,17 +26,17 @@ def figure2(links: bool = False) -> Figure:
     blue, green, orange, purple, grey = "#cfe0f5", "#d3ecd6", "#fbe2c5", "#e4d8f2", "#e3e6ea"
     boxes = {
         "image": (0, 20, 9, 10, "images of\none identity\nA, B, C, D", grey),
-        "trunk": (13, 20, 10, 10, "CNN trunk\n$\\mathcal{F}$", blue),
+        "trunk": (13, 20, 10, 10, "CNN trunk\n$F$", blue),
         "encoder": (27, 20, 11, 10, "transformer\nencoder, Eq. 1\n$f_g$", blue),
         "decoder": (42, 33, 11, 10, "decoder\nK + 1 part\nqueries", blue),
         "keypoints": (57, 38, 13, 9, "keypoint branch\nheatmaps, $p$, $J$\nEq. 2, 4", green),
         "parts": (57, 24, 13, 9, "part branch\nmaps $M$\n0 is background", orange),
         "flow": (75, 31, 11, 9, "motion flow\n$G = \\sum M^k G_k$\nEq. 3, 5-7", green),
         "pool": (57, 10, 13, 8, "weighted pooling\n$f^{part}$", orange),
-        "equivariance": (89, 40, 11, 8, "$\\mathcal{L}_{eq}$\nEq. 13, 14", purple),
-        "consistency": (89, 28, 11, 8, "$\\mathcal{L}_{fc}$\nEq. 8, 10-12", purple),
-        "local": (89, 10, 11, 8, "$\\mathcal{L}_{id}^p$, $\\mathcal{L}_t^p$\nEq. 16, 17", purple),
-        "global": (89, 0, 11, 8, "$\\mathcal{L}_{id}^g$, $\\mathcal{L}_t^g$\nEq. 15, 17", purple),
+        "equivariance": (89, 40, 11, 8, "$L_{eq}$\nEq. 13, 14", purple),
+        "consistency": (89, 28, 11, 8, "$L_{fc}$\nEq. 8, 10-12", purple),
+        "local": (89, 10, 11, 8, "$L_{id}^p$, $L_t^p$\nEq. 16, 17", purple),
+        "global": (89, 0, 11, 8, "$L_{id}^g$, $L_t^g$\nEq. 15, 17", purple),
     }
     for name, (x, y, w, h, text, colour) in boxes.items():
         url = f"{_PAGES[name]}.html" if links else None

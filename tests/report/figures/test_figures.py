@@ -47,6 +47,10 @@ def test_figure_2_names_every_equation_of_the_objective():
     assert all(f"Eq. {n}" in text for n in ("1", "2, 4", "3, 5-7", "8, 10-12", "13, 14", "15, 17", "16, 17"))
 
 
+def test_figure_2_is_written_in_letters_of_every_font():
+    assert not re.search("[\ue000-\uf8ff]", figures.figure2_linked())  # Unicode's private use
+
+
 def test_the_introductions_picture_is_figure_2():
     """book/_static/figure2.svg, for the page that no kernel executes."""
     committed = Path(__file__).parents[3] / "book" / "_static" / "figure2.svg"
