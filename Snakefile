@@ -117,7 +117,8 @@ PARAMETERS = {
     "figure1": {"run": SHOWN, "root": ROOT},
     "figure3": {"run": SHOWN, "root": ROOT},
     "protocol": {"run": SHOWN, "root": ROOT},
-    "real": {"records": RECORDED[::-1], "designs": [str(BOOK / "table3"), str(BOOK / "photographs")], "runs": TESTED},
+    # What it has just measured counts.
+    "real": {"records": [str(BOOK / "records"), f"runs/{PROFILE}"], "designs": [str(BOOK / "table3"), str(BOOK / "photographs")], "runs": TESTED},
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
 NEEDS = {
