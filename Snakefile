@@ -118,7 +118,8 @@ PARAMETERS = {
     "figure3": {"run": SHOWN, "root": ROOT},
     "protocol": {"run": SHOWN, "root": ROOT},
     # What it has just measured counts.
-    "real": {"records": [str(BOOK / "records"), f"runs/{PROFILE}"], "designs": [str(BOOK / "table3"), str(BOOK / "photographs")], "runs": TESTED},
+    "real": {"records": [str(BOOK / "records"), f"runs/{PROFILE}"],
+             "designs": [str(BOOK / "table3"), str(BOOK / "photographs")], "runs": TESTED},
     "extractor": {"run": SHOWN, "dataset": DATASET, "root": ROOT},
 }
 NEEDS = {
