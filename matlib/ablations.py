@@ -53,6 +53,9 @@ CONTROLS = (
     Row("literal", "#5 as printed", _UNKNOWN, LITERAL),
     Row("literal_queries", "#5 as printed, queries to start from", _UNKNOWN,
         {**LITERAL, "model.decoder_target": "query"}),
+    Row("no_transformer_identity", "#2, identity losses only", _UNKNOWN,
+        {"model.encoder_layers": 0, "model.decoder_layers": 0, **_IDENTITY_ONLY}),
+    Row("encoder_only_identity", "#3, identity losses only", _UNKNOWN, {"model.decoder_layers": 0, **_IDENTITY_ONLY}),
     Row("true_parts", "#1 pooled over true parts", _UNKNOWN, {"model.architecture": "true_parts"}),
 )
 
@@ -73,6 +76,7 @@ CEILING = (
     _true("mean_encoded", "mean of encoded cells", person=False, cut="nothing", encoded=True),
     _true("true_parts_fine", "true parts, cells of 4 pixels", stride=4),
     _true("mean_fine", "mean of cells of 4 pixels", person=False, cut="nothing", stride=4),
+    _true("image_rows_fine", "7 rows of the image, cells of 4 pixels", person=False, cut="rows", stride=4),
 )
 
 _SIX = {"model.parts": 6}
@@ -102,20 +106,35 @@ BEYOND = (
 )
 
 #: Does motion pay where it moves what is pooled? Parts in windows around keypoints, features of the trunk: with the
-#: motion losses and without, the trunk out of their reach or not. All have the same guards.
+#: motion losses and without, the trunk out of their reach or not; each loss alone; what else could have decided it; and
+#: what keypoints would be worth there that nobody has to find. All have the same guards.
 _FOLLOWING = _SIX | _OF_PERSON | {"model.windows": "keypoints", "model.window": 1.5, "model.pool_floor": 0.5}
+_DETACHED = {"model.detach_trunk": True}
 FOLLOWING = tuple(Row(name, label, _UNKNOWN, _FOLLOWING | changes) for name, label, changes in (
     ("following", "parts around keypoints, trunk detached, no motion losses",
-     {"model.detach_trunk": True, **_NO_MOTION}),
-    ("following_motion", "parts around keypoints, trunk detached, motion", {"model.detach_trunk": True}),
+     {**_DETACHED, **_NO_MOTION}),
+    ("following_motion", "parts around keypoints, trunk detached, motion", _DETACHED),
+    ("following_equivariance", "parts around keypoints, trunk detached, equivariance alone",
+     {**_DETACHED, "loss.consistency": 0.0}),
+    ("following_consistency", "parts around keypoints, trunk detached, consistency alone",
+     {**_DETACHED, "loss.equivariance": 0.0}),
+    ("following_motion_kept", "parts around keypoints, trunk detached, motion, batch norm of unbent images",
+     {**_DETACHED, "loss.eq_statistics": "kept"}),
+    ("following_unclipped", "parts around keypoints, trunk detached, no motion losses, gradient not clipped",
+     {**_DETACHED, **_NO_MOTION, "train.clip": 0.0}),
+    ("following_unclipped_motion", "parts around keypoints, trunk detached, motion, gradient not clipped",
+     {**_DETACHED, "train.clip": 0.0}),
     ("following_motion_best", "parts around keypoints, trunk detached, motion of the trunk's features, best pairs",
-     {"model.detach_trunk": True, "loss.fc_source": "backbone", "loss.fc_pairs": "best", "loss.fc_norm": "channel"}),
+     {**_DETACHED, "loss.fc_source": "backbone", "loss.fc_pairs": "best", "loss.fc_norm": "channel"}),
     ("following_shared", "parts around keypoints, no motion losses", _NO_MOTION),
     ("following_shared_motion", "parts around keypoints, motion", {}),
     ("following_fine", "parts around keypoints, trunk detached, cells of 4 pixels, no motion losses",
-     {"model.detach_trunk": True, **_NO_MOTION, **_FINE, "model.window": 3.0}),
+     {**_DETACHED, **_NO_MOTION, **_FINE, "model.window": 3.0}),
     ("following_fine_motion", "parts around keypoints, trunk detached, cells of 4 pixels, motion",
-     {"model.detach_trunk": True, **_FINE, "model.window": 3.0}),
+     {**_DETACHED, **_FINE, "model.window": 3.0}),
+    *((f"following_{joints}", f"parts around {words} joints, trunk detached, no motion losses",
+       {**_DETACHED, **_NO_MOTION, "model.keypoints": "external", "data.joints": joints})
+      for joints, words in (("noisy", "a detector's"), ("truth", "true"))),
 ))
 
 

@@ -129,6 +129,7 @@ class LossConfig:
     anchor: Literal["keypoint", "centroid"] = "keypoint"
     eq_images: Literal["all", "one_per_id"] = "all"
     eq_mirror: Literal["none", "same", "pairs"] = "none"  # of half of the images: each part is found again, or its twin
+    eq_statistics: Literal["renewed", "kept"] = "renewed"  # what batch norm keeps for the test
     rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
     tps_metric: Literal["l1", "euclidean"] = "l1"
     tps_points: Annotated[int, Range(2)] = 5

@@ -190,3 +190,20 @@ def test_a_detector_of_which_mirror_and_frame_agree_has_no_loss(monkeypatch):
     monkeypatch.setattr(step.model, "_locate", found)
     terms, _ = step(images, y)
     assert terms["equivariance_value"] < 1e-5 and terms["equivariance_jacobian"] < 1e-5
+
+
+def test_what_batch_norm_keeps_comes_from_the_unbent_images_alone_where_that_is_wished():
+    """Momenta are as before afterwards, and the loss itself does not ask."""
+    def after(**changes):
+        step, config = objective(**changes)
+        images, y, _ = batch(config)
+        terms, _ = step.train()(images, y, step=3)
+        norms = [m for m in step.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        assert {norm.momentum for norm in norms} == {0.1}
+        return terms, [norm.running_mean for norm in norms]
+
+    without = after(**{"loss.equivariance": 0.0})[1]
+    renewed, kept = after(), after(**{"loss.eq_statistics": "kept"})
+    assert all(torch.equal(a, b) for a, b in zip(kept[1], without))
+    assert not any(torch.equal(a, b) for a, b in zip(renewed[1], without))
+    torch.testing.assert_close(kept[0], renewed[0])

@@ -1,8 +1,12 @@
 """The terms of Equation 9, of a MATOutput: identity losses, the guards that the paper lacks, and the motion losses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from matlib import losses
 from matlib.config import LossConfig
@@ -104,12 +108,28 @@ def _equivariance(model: Method, output: MATOutput, aim: MATOutput, step: Step) 
         sigma_tps=config.sigma_tps, points=config.tps_points, metric=config.tps_metric,
         mirror=0.0 if config.eq_mirror == "none" else 0.5)[share].to(images.device)
     original = Keypoints(aim.keypoints.positions[chosen], output.keypoints.jacobians[chosen])
-    warped = model.locate(spline.warp_images(images[chosen], _scale(model, output, step)))
+    with statistics(model, config.eq_statistics):
+        warped = model.locate(spline.warp_images(images[chosen], _scale(model, output, step)))
     if config.eq_mirror == "pairs":
         original = _twins(original, spline.mirrors)
     if config.eq_mirror != "none":
         warped = _mirrored_frames(warped, spline.mirrors)
     return losses.equivariance_loss(original, warped, spline)
+
+
+@contextmanager
+def statistics(model: nn.Module, how: str) -> Iterator[None]:
+    """Batch norm as in training; the statistics that it keeps for the test are ``renewed`` by what it sees, or ``kept``
+    as they are."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)] if how == "kept" else []
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, usual):
+            norm.momentum = momentum
 
 
 def _mirrored_frames(keypoints: Keypoints, where: Bool[Tensor, "b"]) -> Keypoints:

@@ -6,10 +6,11 @@ from torch import Tensor
 
 from matlib.config import ModelConfig, RunConfig
 from matlib.errors import MatlibError
-from matlib.geometry import Keypoints
+from matlib.geometry import Keypoints, receptive_field_scale
 from matlib.models.average import Average
 from matlib.models.descriptions import PartDescriptors
 from matlib.models.equation9 import Reproduced, guards, identity_terms, motion_terms
+from matlib.models.external_keypoints import group_joints
 from matlib.models.heads import IdentityHead, PartHeads
 from matlib.models.keypoints import KeypointBranch
 from matlib.models.method import Step
@@ -37,6 +38,8 @@ class MAT(Reproduced):
         sizes = (d, config.heads, config.feedforward, config.dropout, config.attention, config.norm_first)
         self.encoder = Encoder(config.encoder_layers, *sizes)
         self.learns_keypoints = config.keypoints == "self"
+        if not self.learns_keypoints and config.windows == "keypoints":
+            self.truth = ("joints",)  # else external keypoints only teach, and the test has none
         extra = k if config.queries == "separate" and self.learns_keypoints else 0
         self.decoder = Decoder(k + 1 + extra, config.decoder_layers, *sizes, target=config.decoder_target)
         self.part_branch = PartBranch(d, config.map_activation, config.map_scale, config.embed_sigmoid)
@@ -51,16 +54,16 @@ class MAT(Reproduced):
 
     @property
     def training_truth(self) -> tuple[str, ...]:
-        return () if self.learns_keypoints else ("joints",)
+        return () if self.learns_keypoints or self.truth else ("joints",)
 
     def forward(self, images: Float[Tensor, "b 3 height width"], joints: Float[Tensor, "b 17 3"] | None = None
                 ) -> MATOutput:
-        """External keypoints teach the parts (Equations 10 to 12); the network itself does not look at them."""
+        """External keypoints teach the parts (Equations 10 to 12), and move their windows if there are such."""
         config = self.config
         trunk, features, queries = self._decode(images)
         keypoints, heatmaps = self._locate(features, queries) if self.learns_keypoints else (None, None)
         part_maps, weights = self.part_branch(queries[:, :config.parts + 1], features,
-                                              self._windows(features, keypoints))
+                                              self._windows(features, keypoints, images, joints))
         source = {"encoder": features, "backbone": trunk}
         part_features = pool_parts(source[config.part_source], weights, config.part_pool, config.pool_floor)
         global_feature = self._pool(source[config.global_source], part_maps)
@@ -126,12 +129,19 @@ class MAT(Reproduced):
         own = queries[:, k + 1:] if self.config.queries == "separate" else queries[:, 1:k + 1]
         return self.keypoint_branch(own, features)
 
-    def _windows(self, features: Tensor, keypoints: Keypoints | None) -> Tensor | None:
-        if self.config.windows == "none":
+    def _windows(self, features: Tensor, keypoints: Keypoints | None, images: Tensor, joints: Tensor | None
+                 ) -> Tensor | None:
+        config, size = self.config, features.shape[-2:]
+        if config.windows == "none":
             return None
-        if self.config.windows == "keypoints":
-            return keypoint_windows(keypoints.positions, features.shape[-2:], self.config.window)
-        return row_windows(self.config.parts, features.shape[-2], self.config.window).to(features)
+        if config.windows == "rows":
+            return row_windows(config.parts, size[0], config.window).to(features)
+        if self.learns_keypoints:
+            return keypoint_windows(keypoints.positions, size, config.window)
+        scale = receptive_field_scale(images.shape[-2:], size, self.trunk.stride)
+        keypoints, seen, _ = group_joints(joints, config.parts, images.shape[-2:], scale)
+        windows = keypoint_windows(keypoints.positions, size, config.window)
+        return windows.masked_fill(~seen[..., None, None], _NOWHERE)
 
     def _pool(self, features: Tensor, part_maps: Tensor) -> Float[Tensor, "b d"]:
         """The global feature: a mean over all cells, or over those of the person."""
@@ -140,9 +150,10 @@ class MAT(Reproduced):
         return pool_parts(features, foreground(part_maps))[:, 0]
 
 
+_NOWHERE = -1e3  # the logarithm of a window that lets through nothing: that of a part of which no joint is detected
+
+
 def _check(config: ModelConfig) -> None:
-    if config.windows == "keypoints" and config.keypoints == "external":
-        raise MatlibError("model.windows=keypoints follows the network's own keypoints; use model.keypoints=self")
     if config.detach_trunk and "backbone" not in (config.part_source, config.global_source):
         raise MatlibError("model.detach_trunk leaves nothing to teach the trunk; set model.part_source or "
                           "model.global_source to backbone with it")
@@ -150,8 +161,8 @@ def _check(config: ModelConfig) -> None:
 
 _OF_FEATURES = {"loss.fc_source", "loss.fc_norm"}  # that are compared
 _OF_CONSISTENCY = {"loss.fc_on", *_OF_FEATURES, "loss.fc_pairs", "loss.fc_detach", "loss.fc_padding"}
-_OF_EQUIVARIANCE = {"loss.eq_images", "loss.eq_mirror", "loss.tps_metric", "loss.tps_points", "loss.sigma_affine",
-                    "loss.sigma_tps"}
+_OF_EQUIVARIANCE = {"loss.eq_images", "loss.eq_mirror", "loss.eq_statistics", "loss.tps_metric", "loss.tps_points",
+                    "loss.sigma_affine", "loss.sigma_tps"}
 _OF_KEYPOINT_BRANCH = {"model.queries", "model.temperature", "model.jacobian", "model.jacobian_bound",
                        "loss.equivariance", "loss.separation", "loss.concentration"}
 _OF_EXTERNAL = {"data.joints", "model.external_jacobian"}
@@ -161,6 +172,7 @@ def _idle(config: RunConfig) -> set[str]:
     """The settings that nothing reads in such a run: those of branches and losses that it lacks."""
     external = config.model.keypoints == "external"
     equivariance, consistency = config.loss.equivariance and not external, config.loss.consistency
+    looked_at = external and config.model.windows == "keypoints"
     idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
     if config.model.windows == "none":
         idle |= {"model.window"}
@@ -169,7 +181,7 @@ def _idle(config: RunConfig) -> set[str]:
     if config.model.jacobian == "none":
         idle |= {"model.jacobian_bound"}
     if not consistency:
-        idle |= _OF_CONSISTENCY | _OF_EXTERNAL
+        idle |= _OF_CONSISTENCY | _OF_EXTERNAL - ({"data.joints"} if looked_at else set())
     elif config.loss.fc_on == "parts":
         idle |= _OF_FEATURES
     if not equivariance:

@@ -106,6 +106,8 @@ OPTIONS = (
     Option("loss.eq_mirror", "equivariance", "Are images mirrored, too, before they are bent?",
            "the splines alone; a part that is found again in a mirror follows the body, not the picture's side; so do "
            "parts in pairs, as left and right ones, of which each finds its twin", "none"),
+    Option("loss.eq_statistics", "equivariance", "Do the bent images count for what batch norm knows at the test?",
+           "they go through the network in training as others do"),
     Option("model.teacher_decay", "equivariance", "What do the motion losses aim at?",
            "the network itself; or, steadier, an average of its weights over the last steps", 0.0, (0.95,)),
     Option("loss.anchor", "motion", "\"Pixel location corresponding to the segmentation\": what is it?",

@@ -58,6 +58,23 @@ def test_wide_windows_are_none(windows):
     assert (narrow - plain(IMAGES).part_maps).abs().max() > 0.1
 
 
+def test_windows_lie_around_external_keypoints_and_a_part_of_which_no_joint_is_seen_has_no_cells():
+    model = build(windows="keypoints", window=0.7, keypoints="external", map_scale="learned")
+    assert model.truth == ("joints",) and model.training_truth == ()
+    joints = torch.tensor([0.0, 0.0, 2.0]).repeat(4, 17, 1)
+    joints[:, 5:11, :2], joints[:, 11:, 2] = torch.tensor([-1.0, 1.0]), 0  # arms in a corner, legs not seen
+    maps = model(IMAGES, joints).part_maps[:, 1:]
+    assert maps[:, 2].max() < 1e-6
+    winners = maps.argmax(dim=1)  # head in the middle, arms below on the left
+    assert (winners[:, 4, 2] == 0).all() and (winners[:, 7, 0] == 1).all()
+    moved = joints.clone()
+    moved[:, :5, :2] = torch.tensor([1.0, 1.0])
+    assert (model(IMAGES, moved).part_maps[:, 1:].argmax(dim=1)[:, 4, 0] == 1).all()  # nobody else is near
+    nobody = joints * torch.tensor([1.0, 1.0, 0.0])
+    torch.testing.assert_close(model(IMAGES, nobody).part_maps, build(keypoints="external", map_scale="learned")(
+        IMAGES).part_maps, atol=1e-4, rtol=1e-3)  # none of the windows says more than another
+
+
 def test_the_foreground_is_what_no_cell_of_the_background_changes():
     model = build(global_pool="foreground")
     features, maps = torch.randn(2, 32, 8, 4), torch.rand(2, 4, 8, 4)
@@ -109,7 +126,6 @@ def test_consistency_compares_the_features_that_are_named():
 
 def test_settings_that_contradict_each_other_are_refused():
     for changes, reason in (({"model.detach_trunk": True}, "nothing to teach the trunk"),
-                            ({"model.windows": "keypoints", "model.keypoints": "external"}, "own keypoints"),
                             ({"loss.fc_pairs": "best"}, "cell by cell: set loss.fc_norm=channel"),
                             ({"model.window": 0}, "above 0"), ({"model.pool_floor": -1}, "at least 0")):
         with pytest.raises(MatlibError, match=reason):
