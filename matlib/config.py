@@ -98,6 +98,7 @@ class ModelConfig(MethodConfig):
     global_pool: Literal["all", "foreground"] = "all"  # the cells whose mean it is; foreground: as far as no background
     windows: Literal["none", "keypoints", "rows"] = "none"  # of the part maps: around what a part has its cells
     window: Positive = 1.0  # its standard deviation in cells
+    outside: Literal["parts", "background"] = "parts"  # whose the cells are that lie far from all windows
     detach_trunk: bool = False  # what the transformer learns from does not reach the trunk
     teacher_decay: ShareBelowOne = 0.0  # of an average of the weights, which the motion losses aim at; 0: at themselves
     part_head: Literal["concat", "per_part"] = "concat"

@@ -42,7 +42,8 @@ class MAT(Reproduced):
             self.truth = ("joints",)  # else external keypoints only teach, and the test has none
         extra = k if config.queries == "separate" and self.learns_keypoints else 0
         self.decoder = Decoder(k + 1 + extra, config.decoder_layers, *sizes, target=config.decoder_target)
-        self.part_branch = PartBranch(d, config.map_activation, config.map_scale, config.embed_sigmoid)
+        self.part_branch = PartBranch(d, config.map_activation, config.map_scale, config.embed_sigmoid,
+                                      config.outside)
         if self.learns_keypoints:
             self.keypoint_branch = KeypointBranch(k, d, config.temperature, config.jacobian, config.map_scale,
                                                   config.embed_sigmoid, config.jacobian_bound)
@@ -175,7 +176,7 @@ def _idle(config: RunConfig) -> set[str]:
     looked_at = external and config.model.windows == "keypoints"
     idle = set(_OF_KEYPOINT_BRANCH if external else _OF_EXTERNAL)
     if config.model.windows == "none":
-        idle |= {"model.window"}
+        idle |= {"model.window", "model.outside"}
     if config.model.part_pool == "gap":
         idle |= {"model.pool_floor"}
     if config.model.jacobian == "none":

@@ -15,21 +15,22 @@ class PartBranch(nn.Module):
     read as an activation of the product) lets each map stand alone, and the shares follow by division.
     """
 
-    def __init__(self, width: int, activation: str, scale: str, sigmoid: bool):
+    def __init__(self, width: int, activation: str, scale: str, sigmoid: bool, outside: str = "parts"):
         super().__init__()
         self.head = EmbeddingHead(width, scale, sigmoid)
         self.activation = activation
+        self.outside = outside
 
     def forward(self, queries: Float[Tensor, "b q d"], features: Float[Tensor, "b d h w"],
                 windows: Float[Tensor, "#b k h #w"] | None = None
                 ) -> tuple[Float[Tensor, "b q h w"], Float[Tensor, "b q h w"]]:
         """The maps that sum to 1 in each cell, and the weights for pooling (the same tensor under ``softmax``).
 
-        ``windows``, logarithms, say where a part may lie (``row_windows``, ``keypoint_windows``).
+        ``windows``, logarithms, say where a part may lie (``row_windows``, ``keypoint_windows``); see ``in_windows``.
         """
         logits = self.head(queries, features)
         if windows is not None:
-            logits = in_windows(logits, windows)
+            logits = in_windows(logits, windows, self.outside)
         if self.activation == "softmax":
             maps = logits.softmax(dim=1)
             return maps, maps
@@ -59,14 +60,18 @@ def keypoint_windows(positions: Float[Tensor, "b k 2"], size: tuple[int, int], w
     return -away.square().sum(dim=-1) / (2 * width**2)
 
 
-def in_windows(logits: Float[Tensor, "b q h w"], windows: Float[Tensor, "#b k h #w"]) -> Float[Tensor, "b q h w"]:
+def in_windows(logits: Float[Tensor, "b q h w"], windows: Float[Tensor, "#b k h #w"], outside: str = "parts"
+               ) -> Float[Tensor, "b q h w"]:
     """The parts' logits within their windows.
 
-    Under ``softmax`` what the parts have of a cell together, and what the background has, stays as it was.
+    Under ``softmax`` what the parts have of a cell together, and what the background has, stays as it was: windows only
+    say which part has it. With ``outside="background"`` a cell far from all windows falls to the background instead.
     """
     parts = logits[:, 1:] + windows
-    together = logits[:, 1:].logsumexp(dim=1, keepdim=True) - parts.logsumexp(dim=1, keepdim=True)
-    return torch.cat([logits[:, :1], parts + together], dim=1)
+    if outside == "parts":
+        together = logits[:, 1:].logsumexp(dim=1, keepdim=True) - parts.logsumexp(dim=1, keepdim=True)
+        parts = parts + together
+    return torch.cat([logits[:, :1], parts], dim=1)
 
 
 @full_precision

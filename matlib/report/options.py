@@ -122,6 +122,8 @@ OPTIONS = (
            "the paper bounds it by nothing; near its keypoint, as Equation 5 suggests, or near a row, as stripes do",
            "none"),
     Option("model.window", "parts", "How wide are the windows, in cells?", "not in the paper", None, (1.5,)),
+    Option("model.outside", "parts", "Whose are the cells that lie far from all windows?",
+           "windows only share out what the background leaves; or they bound the parts, too"),
     Option("model.pool_floor", "parts", "Does a part of little mass count as much as a large one?",
            "a mean does not know how much it is of", 0.0, (0.5,)),
     Option("model.map_activation", "parts", "Do the part maps share each cell?",

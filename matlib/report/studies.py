@@ -17,7 +17,8 @@ from matlib.evaluation import Interval
 from matlib.report import captions, figures
 from matlib.report.captions import Shown
 from matlib.report.links import linked
-from matlib.report.tables import METRICS, changes, in_pairs, mean_of, paired_difference, training_chance
+from matlib.report.tables import (
+    METRICS, changes, in_pairs, mean_of, paired_difference, share_of_the_way, training_chance)
 from matlib.report.text import plain
 from matlib.report.verdicts import in_these_records
 
@@ -36,6 +37,15 @@ class Step(NamedTuple):
     less: str
 
 
+class Way(NamedTuple):
+    """A row between two others, and the words for how far it has come."""
+
+    words: str
+    row: str
+    start: str
+    end: str
+
+
 def by_test(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The records of each of ``TESTS``, of models that were trained on the set's own training images."""
     own = frame[frame["tested_data"] == frame["fingerprint"]]
@@ -43,14 +53,17 @@ def by_test(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def retrieval(rows: Iterable[Row], frame: pd.DataFrame) -> pd.DataFrame:
-    """Rank-1 and mAP of each row that was run, in both tests: mean and standard deviation over n seeds, in percent. A
-    test that nobody ran has no columns."""
+    """Rank-1 and mAP of each row that was run, in both tests: mean and standard deviation over n seeds, in percent, and
+    a training's CPU time, where records have it. A test that nobody ran has no columns."""
     lines, tests = {}, _that_were_run(by_test(frame))
     for row in rows:
         runs = {title: of[of["name"] == row.name] for title, of in tests.items()}
         if any(len(own) for own in runs.values()):
             lines[row.label] = {(title, name): cell for title, own in runs.items() for name, cell in (
                 ("R-1", mean_of(own, "rank1")), ("mAP", mean_of(own, "mAP")), ("n", len(own)))}
+            seconds = np.concatenate([own["cpu_per_epoch"] * own["epochs"] for own in runs.values()])
+            cost = "" if np.isnan(seconds).all() else f"{np.nanmean(seconds) / 60:.1f}"
+            lines[row.label]["a training", "CPU min"] = cost
     result = pd.DataFrame.from_dict(lines, orient="index", dtype=object)
     result.columns = pd.MultiIndex.from_tuples(result.columns) if lines else result.columns
     return result
@@ -155,15 +168,15 @@ def verdicts(found: pd.DataFrame) -> str:
 
 
 def told(found: Mapping[str, pd.DataFrame]) -> Markdown:
-    """``verdicts`` of ``differences`` where every image asks, or else of occluded queries, as a page says them."""
+    """``verdicts`` of ``differences`` in the test that has most of the steps, as a page says them."""
     test = _steadier(found)
     said = verdicts(found[test])
     return in_these_records(f"{_WHERE[test]}. {plain(said)}" if said else "no step has both its rows yet.")
 
 
-def _steadier(found: Mapping[str, pd.DataFrame]) -> str:
-    """Of ``TESTS`` the one in which every image asks, where it was run: it has more queries."""
-    return max(TESTS.values(), key=lambda test: (len(found[test]) > 0, test == EVERYONE))
+def _steadier(found: Mapping[str, pd.DataFrame | pd.Series]) -> str:
+    """Of ``TESTS`` the one that has most lines; of two, that in which every image asks: it has more queries."""
+    return max(TESTS.values(), key=lambda test: (len(found[test]), test == EVERYONE))
 
 
 def _that_were_run(found: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
@@ -184,9 +197,9 @@ def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str)
 def ladder(rows: Sequence[Row], frame: pd.DataFrame, label: str, caption: str, of: str) -> Shown:
     """The mAP of rows in both tests, in their order, as a figure of the book."""
     tests = by_test(frame)
-    test = _steadier(tests)
-    means = {row.label: own["mAP"].mean() for row in rows
-             if len(own := tests[test][tests[test]["name"] == row.name])}
+    found = {title: own.groupby("name")["mAP"].mean() for title, own in tests.items()}
+    test = _steadier({title: of[of.index.isin([row.name for row in rows])] for title, of in found.items()})
+    means = {row.label: found[test][row.name] for row in rows if row.name in found[test]}
     words = ", ".join(f"{mean:.0f} % for {name}" for name, mean in means.items()) or "not known"
     labels = {row.name: row.label for row in rows}
     return captions.figure(figures.rungs(_that_were_run(tests), "mAP", labels, "mAP, %"), label,
@@ -197,11 +210,26 @@ def _points(found: pd.DataFrame) -> list[str]:
     return [f"{name} ({row.value:+.1f})" for name, row in zip(found.index, found.itertuples())]
 
 
-def share_of_the_way(frame: pd.DataFrame, row: str, start: str, end: str, metric: str = "mAP") -> Mapping[str, float]:
-    """How far a row's mean lies on the way between two others', by test: 0 at the start, 1 at the end."""
-    shares = {}
+def shares_of_the_way(ways: Iterable[Way], frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """How far each row has come on its way in each test, by mAP: ``tables.share_of_the_way``, in the columns of
+    ``differences``."""
+    found = {}
     for title, runs in by_test(frame).items():
-        first, here, last = (runs.loc[runs["name"] == name, metric].mean() for name in (start, row, end))
-        if not np.isnan(share := (here - first) / (last - first)):
-            shares[title] = float(share)
-    return shares
+        between, lines = training_chance(runs, METRICS), {}
+        for way in ways:
+            rows = (runs[runs["name"] == name] for name in (way.start, way.row, way.end))
+            if share := share_of_the_way(*rows, between, "mAP"):
+                lines[way.words] = share._asdict()
+        found[title] = pd.DataFrame.from_dict(lines, orient="index", columns=["value", "low", "high"])
+    return found
+
+
+def told_ways(found: Mapping[str, pd.DataFrame]) -> Markdown:
+    """``shares_of_the_way`` as a page says them."""
+    said: dict[str, list[str]] = {}
+    for test, of in found.items():
+        for words, row in zip(of.index, of.itertuples()):
+            said.setdefault(words, []).append(f"{row.value:.0f} % ({row.low:.0f} to {row.high:.0f}) {_WHERE[test]}")
+    lines = "; ".join(f"{plain(words)}: {', '.join(shares)}" for words, shares in said.items())
+    return in_these_records(f"how much of the way in mAP. {lines}." if lines else "no way has all its rows yet.")
+

@@ -189,27 +189,42 @@ def paired_difference(
     alone), or by a row's own deviation where that is larger; None: the same networks, so the queries alone.
     None where there are no such runs, no results by query, or other queries.
     """
-    ours, theirs = _by_query(runs), _by_query(others)
-    if not _same_queries(ours, theirs):
-        return None
-    found = _bootstrap((1.0, ours), (-1.0, theirs))
-    if between is None:
-        return {metric: _widened(found[metric], 0.0) for metric in METRICS}
-    return {metric: _widened(found[metric], _training_variance(runs, metric, between[metric])
-                             + _training_variance(others, metric, between[metric])) for metric in between.index}
+    return _sum((1.0, runs), (-1.0, others), between=between)
 
 
 def steps_difference(first: pd.DataFrame, middle: pd.DataFrame, last: pd.DataFrame, between: pd.Series
                      ) -> dict[str, Interval] | None:
     """What the step from the first row's runs to the middle one's brings, less what the step from there to the last
     brings; as ``paired_difference``, whose chances it holds, with those of the middle row counted twice."""
-    sides = [_by_query(runs) for runs in (first, middle, last)]
+    return _sum((-1.0, first), (2.0, middle), (-1.0, last), between=between)
+
+
+def share_of_the_way(first: pd.DataFrame, here: pd.DataFrame, last: pd.DataFrame, between: pd.Series, metric: str
+                     ) -> Interval | None:
+    """How far one row's runs lie on the way from the first row's to the last one's: 0 there, 100 here, in percent.
+
+    Its interval is that of the linear part of the quotient: the chances of ``paired_difference`` of this row less the
+    point of the way at which it lies, over the way's length. None where rows have no runs, or other queries.
+    """
+    start, found, end = (runs[metric].mean() for runs in (first, here, last))
+    share = (found - start) / (end - start)
+    off = _sum((1.0, here), (share - 1, first), (-share, last), between=between)
+    if off is None:
+        return None
+    error = 100 * off[metric].standard_error / abs(end - start)
+    return Interval(100 * share, 100 * share - _NORMAL * error, 100 * share + _NORMAL * error, error)
+
+
+def _sum(*terms: tuple[float, pd.DataFrame], between: pd.Series | None) -> dict[str, Interval] | None:
+    """A weighted sum of rows, each the mean over its runs, with the chances of ``paired_difference``."""
+    sides = [_by_query(runs) for _, runs in terms]
     if not _same_queries(*sides):
         return None
-    found = _bootstrap((-1.0, sides[0]), (2.0, sides[1]), (-1.0, sides[2]))
-    weighted = ((first, 1), (middle, 4), (last, 1))
-    return {metric: _widened(found[metric], sum(weight * _training_variance(runs, metric, deviation)
-                                                for runs, weight in weighted))
+    found = _bootstrap(*((weight, side) for (weight, _), side in zip(terms, sides)))
+    if between is None:
+        return {metric: _widened(found[metric], 0.0) for metric in METRICS}
+    return {metric: _widened(found[metric], sum(weight ** 2 * _training_variance(runs, metric, deviation)
+                                                for weight, runs in terms))
             for metric, deviation in between.items()}
 
 
@@ -404,7 +419,10 @@ SCORES = {
     "body NMI": ("parts", "body", "nmi"),
     "part IoU": ("parts", "matched_iou", "mean"),
     "body IoU": ("parts", "foreground_iou"),
+    "occluders taken": ("parts", "occluders_taken"),
 }
+#: Those of which less is better.
+LOWER_IS_BETTER = ("joint error", "joints by side", "flow error", "occluders taken")
 TRAINED, UNTRAINED, FIXED, TRUTH = "trained", "untrained", "fixed", "truth"
 
 

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 from jaxtyping import Float
 from torch import Tensor, special
 
-from matlib.report.tables import FIXED, SCORES, TRAINED, UNTRAINED, load_scores
+from matlib.report.tables import FIXED, LOWER_IS_BETTER, SCORES, TRAINED, UNTRAINED, load_scores
 from matlib.report.text import plain
 
 #: An error below this share of what ignoring the picture gets is called clearly better, one above the other no better.
@@ -151,7 +151,7 @@ def of_scores(scores: pd.DataFrame) -> str:
         return ""
     sides: dict[str, list[str]] = {"better": [], "no better": []}
     for score in SCORES:
-        sign = -1 if "error" in score or score == "joints by side" else 1
+        sign = -1 if score in LOWER_IS_BETTER else 1
         trained, *others = (sign * means[network][score] for network in (TRAINED, UNTRAINED, FIXED))
         sides["better" if trained > np.nanmax(others) else "no better"].append(score)
     words = [f"{how} in {', '.join(which)}" for how, which in sides.items() if which]

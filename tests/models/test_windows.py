@@ -75,6 +75,22 @@ def test_windows_lie_around_external_keypoints_and_a_part_of_which_no_joint_is_s
         IMAGES).part_maps, atol=1e-4, rtol=1e-3)  # none of the windows says more than another
 
 
+@given(st.floats(0.5, 3), st.integers(0, 99))
+def test_bounded_windows_leave_to_the_background_what_is_far_from_all_of_them(width, seed):
+    logits = torch.randn(1, 3, 12, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+    windows = keypoint_windows(torch.zeros(1, 2, 2, dtype=torch.double), (12, 6), width)
+    maps, plain = in_windows(logits, windows, "background").softmax(dim=1), logits.softmax(dim=1)
+    torch.testing.assert_close(maps[:, 1:] / maps[:, :1], plain[:, 1:] / plain[:, :1] * windows.exp())
+    assert (maps[:, 0] >= plain[:, 0]).all()
+    shared = in_windows(logits, windows, "parts").softmax(dim=1)
+    torch.testing.assert_close(shared, plain)  # both parts have one window, which tells them nothing
+
+
+def test_a_picture_in_which_no_joint_is_seen_still_has_a_finite_descriptor():
+    model = build(windows="keypoints", keypoints="external", outside="background", global_pool="foreground")
+    assert torch.isfinite(model(IMAGES, torch.zeros(4, 17, 3)).descriptor).all()
+
+
 def test_the_foreground_is_what_no_cell_of_the_background_changes():
     model = build(global_pool="foreground")
     features, maps = torch.randn(2, 32, 8, 4), torch.rand(2, 4, 8, 4)

@@ -1,14 +1,15 @@
 """Steps between rows: each test apart, differences by query, chances of another training, and what is said of them."""
 
 import html
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from matlib.ablations import ROWS, row_config
-from matlib.report import figures, studies
-from matlib.report.studies import Step
+from matlib.report import figures, studies, tables
+from matlib.report.studies import Step, Way
 
 QUERIES = 40
 
@@ -18,7 +19,8 @@ def run(name, seed, precisions, tested_on="annyville-occluded", **scores):
     lines = {"queries": queries, "identities": queries // 2, "first_ranks": np.where(precisions > 0.5, 1, 7),
              "average_precisions": precisions, "inverse_negative_penalties": precisions}
     return {"name": name, "seed": seed, "profile": "laptop", "tested_on": tested_on, "fingerprint": "x",
-            "tested_data": "x", "path": f"{name}/seed{seed}/record.json", "config": row_config(name, "laptop", seed),
+            "tested_data": "x", "epochs": 8, "cpu_per_epoch": 15.0,
+            "path": f"{name}/seed{seed}/record.json", "config": row_config(name, "laptop", seed),
             "mAP": 100 * precisions.mean(),
             **{f"rank{k}": 100 * (precisions > 0.5).mean() for k in (1, 5, 10)},
             "per_query": {key: " ".join(map(str, values)) for key, values in lines.items()}, **scores}
@@ -37,7 +39,7 @@ def frame():
 def test_each_test_stands_apart(frame):
     found = studies.retrieval([ROWS[name] for name in ("baseline", "in_rows", "six")], frame)
     assert list(found.index) == [ROWS["baseline"].label, ROWS["in_rows"].label]
-    assert set(found[(studies.EVERYONE, "n")]) == {3}
+    assert set(found[(studies.EVERYONE, "n")]) == {3} and set(found["a training", "CPU min"]) == {"2.0"}
     hard, easy = (float(found.loc[ROWS["baseline"].label, (title, "mAP")].split("±")[0])
                   for title in studies.TESTS.values())
     assert hard < 35 < 50 < easy
@@ -81,11 +83,29 @@ def test_the_same_row_cannot_be_told_from_itself(frame):
 
 
 def test_the_way_is_measured_between_its_ends(frame):
-    start = studies.share_of_the_way(frame, "baseline", "baseline", "true_parts")
-    assert start == dict.fromkeys(studies.TESTS.values(), 0)
-    half = studies.share_of_the_way(frame, "in_rows", "baseline", "true_parts")
-    assert half[studies.EVERYONE] == pytest.approx(0.5, abs=0.1)
-    assert studies.share_of_the_way(frame, "six", "baseline", "true_parts") == {}
+    rows = {"at the start": "baseline", "at the end": "true_parts", "between": "in_rows", "not run": "six"}
+    found = studies.shares_of_the_way([Way(words, row, "baseline", "true_parts") for words, row in rows.items()], frame)
+    for of in found.values():
+        assert list(of.index) == ["at the start", "at the end", "between"]
+        assert list(of["value"][:2]) == [0, 100] and of.loc["between", "value"] == pytest.approx(50, abs=10)
+        assert (of["low"] < of["value"]).all() and (of["value"] < of["high"]).all()
+    assert re.search(r"between: (49|5\d) % \(4\d to \d\d\) with occluded queries, ", studies.told_ways(found).data)
+    assert "no way" in studies.told_ways(studies.shares_of_the_way([], frame)).data
+
+
+def test_a_share_of_the_way_has_the_error_of_the_mean_over_the_ways_length(frame):
+    """Where only this row's trainings differ, and queries do not."""
+    sure = frame[frame["tested_on"] == "annyville-occluded"].drop_duplicates("name")
+    names = ("baseline", "in_rows", "true_parts")
+    rows = [sure[sure["name"] == name] for name in names]
+    here = pd.concat([rows[1]] * 2).assign(mAP=[50.0, 54.0])
+    nothing = pd.Series({"mAP": 0.0})
+    for row in (*rows, here):
+        row["per_query"] = [rows[0]["per_query"].iloc[0]] * len(row)
+    first, last = rows[0].assign(mAP=40.0), rows[2].assign(mAP=80.0)
+    share = tables.share_of_the_way(first, here, last, nothing, "mAP")
+    assert share.value == pytest.approx(30)
+    assert share.standard_error == pytest.approx(100 * np.sqrt(8 / 2) / 40)
 
 
 def test_differences_of_scores_are_welchs(frame):
@@ -142,7 +162,8 @@ def test_what_was_tested_in_one_way_alone_is_told_by_that(frame):
     assert told.startswith("**In these records:** with occluded queries. Above 0 beyond chance: up (+")
     assert "with occluded queries: up +" in studies.forest(found, "fig-up", "What it brings", "").html
     assert studies.EVERYONE not in studies.forest(found, "fig-up", "What it brings", "").html
-    assert set(studies.retrieval([ROWS["baseline"]], published).columns.get_level_values(0)) == {"occluded queries"}
+    columns = studies.retrieval([ROWS["baseline"]], published).columns.get_level_values(0)
+    assert set(columns) == {"occluded queries", "a training"}
     mean = published[published["name"] == "baseline"]["mAP"].mean()
     shown = studies.ladder([ROWS["baseline"]], published, "fig-rungs", "The steps.", "").html
     assert f"with occluded queries is {mean:.0f} % for #1 baseline" in shown
