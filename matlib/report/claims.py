@@ -114,6 +114,9 @@ TRUE_PARTS_OVER_MAT = Claim("", "pooled over the true parts", "true_parts", "ful
 BEYOND = Claim("", "parts in rows of small cells, no labels but identities", "beyond", "baseline")
 BEYOND_STRIPES = Claim("", "the same over stripes of such cells", "beyond", "stripes_fine")
 FOLLOWING = Claim("", "motion where it moves what is pooled", "following_motion", "following")
+FOLLOWING_TRUE = Claim("", "true joints in its place", "following_truth", "following")
+LOCATED = Claim("", "motion where keypoints bound what is compared", "located_motion", "located")
+LOCATED_TRUE = Claim("", "true joints in its place", "located_truth", "located")
 
 
 def verdict(side: int | None, found: Interval | None) -> str:
@@ -238,8 +241,8 @@ def points(frame: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
 
     ``scores`` are those of ``tables.load_scores``. A paragraph whose records are missing is left out.
     """
-    found = (_conclusion(frame), _motion(frame), _found_by_motion(scores), _following(frame), _true_parts(frame),
-             _beyond(frame))
+    found = (_conclusion(frame), _motion(frame), _found_by_motion(scores), _following(frame), _located(frame),
+             _true_parts(frame), _beyond(frame))
     return [paragraph for paragraph in found if paragraph]
 
 
@@ -298,6 +301,16 @@ def _following(frame: pd.DataFrame) -> str:
     return (f"Where motion moves what is pooled and sends no gradient into the features, with parts in windows around "
             f"the keypoints and a detached trunk, {', '.join(brings) or 'it changes nothing beyond chance'}: with the "
             f"motion losses, less without, {_ours(found)} ({found.scale}).")
+
+
+def _located(frame: pd.DataFrame) -> str:
+    found = [measure(claim, frame) for claim in (FOLLOWING_TRUE, LOCATED_TRUE, LOCATED)]
+    if not all(found):
+        return ""
+    there, bounded, motion = (f"{_ours(each)} ({each.scale})" for each in found)
+    return (f"What good keypoints are worth there: true joints, in place of keypoints that nothing teaches, {there}. "
+            f"Where keypoints bound the parts, and hidden parts are not compared, true joints are worth {bounded}, "
+            f"and motion {motion}.")
 
 
 def _beyond(frame: pd.DataFrame) -> str:

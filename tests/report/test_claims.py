@@ -272,6 +272,21 @@ def test_each_metric_of_motion_where_it_moves_what_is_pooled_is_told(monkeypatch
     assert f"detached trunk, {said}: with" in claims._following(pd.DataFrame())
 
 
+def test_what_true_joints_are_worth_stands_beside_what_motion_is(monkeypatch):
+    worth = {"following_truth": -2.0, "located_truth": 5.0, "located_motion": 1.0}
+
+    def measured(claim, _):
+        value = worth[claim.row]
+        return claims.Measured({m: Interval(value, value - 1, value + 1, 0.5) for m in claim.metrics}, "3", "town", None)
+
+    monkeypatch.setattr(claims, "measure", measured)
+    said = claims._located(pd.DataFrame())
+    assert [said.index(f"{value:+.1f} ({value - 1:+.1f} to {value + 1:+.1f}) mAP") for value in (-2, 5, 1)] == sorted(
+        said.index(f"{value:+.1f} ({value - 1:+.1f} to {value + 1:+.1f}) mAP") for value in (-2, 5, 1))
+    monkeypatch.setattr(claims, "measure", lambda claim, _: None if claim.row == "located_motion" else measured(claim, _))
+    assert claims._located(pd.DataFrame()) == ""
+
+
 def test_in_the_papers_table_mat_is_ahead_of_all_on_occluded_duke():
     rows = pd.DataFrame({label: row[2][:2] for label, row in quoted.ROWS.items()})
     ours = rows.pop("MAT, the paper")
