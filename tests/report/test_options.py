@@ -22,6 +22,7 @@ SMALL = {"model.weights": "none", "model.trunk_cut": "features.3", "model.width"
 EXTERNAL = {"model.keypoints": "external", "loss.equivariance": 0.0}  # nothing is left to be equivariant
 WITH = {"model.keypoints": EXTERNAL, "model.external_jacobian": EXTERNAL,
         "model.detach_trunk": {"model.part_source": "backbone"}, "model.window": {"model.windows": "rows"},
+        "model.outside": {"model.windows": "rows"},
         "loss.fc_pairs": {"loss.fc_norm": "channel"}}
 
 
@@ -91,9 +92,10 @@ def test_every_reading_takes_a_step(name, reading, rng):
 #: Options of the model that leave its parameters as they are.
 SAME_NETWORK = {"model.norm_first", "model.decoder_target", "model.embed_sigmoid", "model.temperature",
                 "model.jacobian_bound", "model.external_jacobian", "model.map_activation", "model.part_pool",
-                "model.detach_trunk", "model.global_pool", "model.windows", "model.window", "model.pool_floor"}
+                "model.detach_trunk", "model.global_pool", "model.windows", "model.window", "model.outside", "model.pool_floor"}
 LOSSES = {option.name for option in options.OPTIONS if option.name.startswith("loss.")}
-OF_A_STEP = SAME_NETWORK | LOSSES - {"loss.motion_warmup_epochs"}  # which the training loop reads
+OF_A_STEP = SAME_NETWORK | LOSSES - {"loss.motion_warmup_epochs",  # which the training loop reads
+                                     "loss.eq_statistics"}  # which the test reads
 
 
 @pytest.mark.parametrize("name, reading", [o for o in READINGS if o[0] in OF_A_STEP], ids=str)
@@ -138,8 +140,14 @@ def test_settings_that_nothing_reads_change_no_bit_of_a_step(row, changes, rng):
     assert all(map(torch.equal, gradients(config), gradients(changed)))
 
 
+def test_windows_around_somebody_elses_keypoints_read_them_without_any_motion_loss():
+    around = row_config("following_truth", "laptop")
+    assert "data.joints" not in idle_settings(around)
+    assert "data.joints" in idle_settings(around.change({"model.windows": "rows"}))
+
+
 def test_a_full_model_reads_all_but_somebody_elses_keypoints():
-    others = {"data.joints", "model.external_jacobian", "model.window"}
+    others = {"data.joints", "model.external_jacobian", "model.window", "model.outside"}
     assert idle_settings(profile("laptop")) == idle_settings(profile("paper")) == others
 
 
