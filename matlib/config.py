@@ -253,18 +253,43 @@ def differences(one: RunConfig, other: RunConfig) -> list[str]:
 
 def read_settings(kind: type, values: dict[str, Any]) -> Any:
     """A method's own settings, as its dataclass. Raises MatlibError for one that it lacks, or that does not fit."""
-    if not dataclasses.is_dataclass(kind):
-        raise MatlibError(f"{kind.__qualname__} is no dataclass: write @dataclass(frozen=True) above it")
+    default = _defaults(kind)
     known = [own.name for own in dataclasses.fields(kind)]
     for name in values:
         if name not in known:
             near = did_you_mean(name, [*(METHOD + own for own in known), *_setting_names()])
             others = f"; it has {', '.join(known)}" if known else "" if near else "; it has none"
             raise MatlibError(f"this method has no setting {METHOD}{name}{others}{near}")
-    settings = kind(**{name: _convert(kind(), name, value, METHOD + name) for name, value in values.items()})
+    settings = kind(**{name: _convert(default, name, _as_written(default, name, value), METHOD + name)
+                       for name, value in values.items()})
     _check_options(settings)
     _check_ranges(settings, METHOD)
     return settings
+
+
+def _defaults(kind: type) -> Any:
+    """A method's settings as they are without any change. Raises MatlibError for a class that cannot hold settings."""
+    title = getattr(kind, "__qualname__", repr(kind))
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise MatlibError(f"{title} is no dataclass: write @dataclass(frozen=True) above it")
+    for name, of in _types(kind).items():
+        if of not in (bool, int, float, str) and get_origin(of) is not Literal:
+            raise MatlibError(f"{title}.{name}, a setting, is of type {getattr(of, '__name__', of)}: it can be bool, "
+                              "int, float, str, or a Literal of its values")
+    if missing := [own.name for own in dataclasses.fields(kind) if own.default is own.default_factory]:
+        raise MatlibError(f"{title} gives no default for {', '.join(missing)}: each setting needs one")
+    default = kind()
+    for name in _types(kind):
+        _convert(default, name, getattr(default, name), f"{title}.{name}")
+    return default
+
+
+def _as_written(default: Any, name: str, value: Any) -> Any:
+    """What ``read_value`` took for a number, true, false or none, as a word again where the setting is one."""
+    kind = _types(type(default)).get(name)
+    word = "none" if value is None else json.dumps(value) if isinstance(value, bool | int | float) else value
+    wanted = kind is str or get_origin(kind) is Literal and value not in get_args(kind) and word in get_args(kind)
+    return word if wanted else value
 
 
 def read_pairs(words: Iterable[str], example: str) -> dict[str, str]:
@@ -345,7 +370,7 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
         return os.fspath(value)
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
-            raise MatlibError(f"{name} is set one by one, as {name}.query=occluded; got {value!r}")
+            raise MatlibError(f"{name} is set one by one, as {name}.NAME=VALUE; got {value!r}")
         return dict(value)
     try:
         parsed = json.loads(value.lower()) if isinstance(value, str) else value
@@ -361,7 +386,7 @@ def _convert(owner: Any, key: str, value: Any, name: str) -> Any:
 
 def _check_option(name: str, kind: Any, value: Any) -> Any:
     if value not in get_args(kind):
-        raise MatlibError(f"{name} is one of {', '.join(get_args(kind))}; got {value!r}")
+        raise MatlibError(f"{name} is one of {', '.join(map(str, get_args(kind)))}; got {value!r}")
     return value
 
 

@@ -51,8 +51,8 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
     interpolation (PIL's ``BILINEAR``, to a grey level); ImageNet's mean and deviation are taken off inside. Its output
     ``descriptors`` is float32 (b, e), L2-normalised. The size, and the run's settings, stand in the file's metadata.
 
-    Raises MatlibError where the packages of the extra ``export`` are missing, and for a model that needs labels beside
-    the picture.
+    Raises MatlibError where the packages of the extra ``export`` are missing, for a model that needs labels beside the
+    picture, and for one that compares more than a vector.
     """
     if model.truth:
         raise MatlibError(f"{config.name} is given true {' and '.join(model.truth)} beside the picture, and an "
@@ -62,6 +62,8 @@ def export_onnx(model: nn.Module, config: RunConfig, path: Path) -> None:
         raise MatlibError(f"exporting needs {' and '.join(missing)}: pip install -e '.[export]' in a checkout")
     exported = PixelsToDescriptors(copy.deepcopy(model).cpu()).eval()
     images = torch.zeros((2, 3, config.data.height, config.data.width), dtype=torch.uint8)
+    with torch.no_grad():
+        exported(images)  # a method that has no vector says so
     with _quiet():
         program = torch.onnx.export(
             exported,

@@ -164,7 +164,7 @@ def test_options_of_the_data_set_are_settings():
     assert differences(plain, one) == differences(one, plain) == ["data.options.validation", "data.options.version"]
     assert differences(one, one.change({"data.options.duke": "elsewhere"})) == []
     assert one.change({"data.options": {"shot": 1}}).data.options == {"shot": 1}
-    with pytest.raises(MatlibError, match="data.options.query=occluded"):
+    with pytest.raises(MatlibError, match="data.options.NAME=VALUE"):
         plain.change({"data.options": "query=occluded"})
 
 

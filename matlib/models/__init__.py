@@ -1,9 +1,10 @@
 """The network of sections 3.1-3.4, one idea a file, what every method has in common, and where methods are found."""
 
 from importlib import import_module
+from types import ModuleType
 
-from matlib.config import ModelConfig
-from matlib.errors import MatlibError
+from matlib.config import ModelConfig, RunConfig
+from matlib.errors import MatlibError, did_you_mean
 from matlib.models.backbone import Trunk
 from matlib.models.mat import MAT, Baseline
 from matlib.models.method import Method, Step
@@ -29,22 +30,37 @@ def method_class(architecture: str) -> type[Method]:
     if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise MatlibError(f"model.architecture is one of {', '.join(_NAMED)}, or a method of your own as module:Class; "
                           f"got {architecture!r}")
-    try:
-        method = getattr(import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
-            raise
-        raise MatlibError(f"there is no module {module!r} for model.architecture={architecture}; start from the folder "
-                          "that it lies in, or install it") from None
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise MatlibError(f"the module {module} has no method {name}: a class that derives from matlib.models.Method")
+    found = vars(_module(module, architecture))
+    method = found.get(name)
+    if not _is_method(method):
+        near = did_you_mean(name, [other for other, value in found.items() if _is_method(value)])
+        raise MatlibError(f"the module {module} has no method {name}: a class that derives from "
+                          f"matlib.models.Method{near}")
     if method.__abstractmethods__:
         missing = ", ".join(sorted(method.__abstractmethods__))
         raise MatlibError(f"{architecture} lacks what every method has: {missing}")
     if not isinstance(method.truth, tuple) or not set(method.truth) <= {"joints", "parts"}:
         raise MatlibError(f'the truth of {architecture} is a tuple of "joints" and "parts", as ("joints",); got '
                           f"{method.truth!r}")
+    if unknown := {*method.also_reads, *method.ignores} - RunConfig().flat.keys():
+        raise MatlibError(f"{architecture} says that it reads, or ignores, settings that there are not: "
+                          f"{', '.join(sorted(unknown))}")
     return method
+
+
+def _module(name: str, architecture: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and name.startswith(error.name):
+            raise MatlibError(f"there is no module {name!r} for model.architecture={architecture}; start from the "
+                              "folder that it lies in, or install it") from None
+        raise MatlibError(f"the module {name} of model.architecture={architecture} cannot be imported: "
+                          f"{type(error).__name__}: {error}") from error
+
+
+def _is_method(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Method)
 
 
 def build_model(config: ModelConfig, identities: int) -> Method:

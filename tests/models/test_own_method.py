@@ -145,12 +145,42 @@ def test_one_vector_an_image_is_exported_and_parts_are_refused(run, data, tmp_pa
     ("toy_methods:Unfinished", "toy_methods:Unfinished lacks what every method has: describe, losses"),
     ("wrong_methods:Alone", r"does not begin its __init__ with super\(\).__init__\(config, identities\)"),
     ("wrong_methods:Plain", "Plain.Settings is no dataclass"),
+    ("wrong_methods:Bare", "Bare.Settings gives no default for power: each setting needs one"),
+    ("wrong_methods:Sized", "Sized.Settings.sizes, a setting, is of type tuple: it can be bool, int"),
+    ("wrong_methods:Spelled", "Spelled.Settings.power takes a value of type int, not 'three'"),
+    ("wrong_methods:Misread", "settings that there are not: model.widht"),
+    ("wrong_methods:settable", "has no method settable.*did you mean Settable"),
     ("wrong_methods:Word", "the truth of wrong_methods:Word is a tuple"),
     ("wrong_methods:Unknown", "the truth of wrong_methods:Unknown is a tuple"),
 ])
 def test_what_a_method_lacks_is_a_sentence(name, words):
     with pytest.raises(MatlibError, match=words):
         build_model(row_config(name, "smoke", changes={"model.weights": "none"}).model, 4)
+
+
+@pytest.mark.parametrize(("setting", "word", "value"), [
+    ("pool", "none", "none"), ("pool", "max", "max"), ("file", "2024", "2024"), ("file", "true", "true"),
+    ("file", "none", "none"), ("file", "a.txt", "a.txt"), ("times", "4", 4)])
+def test_a_word_that_looks_like_a_number_or_nothing_is_a_word_where_the_setting_is_one(setting, word, value):
+    config = row_config("wrong_methods:Settable", "smoke", changes={
+        "model.weights": "none", f"model.method.{setting}": word})
+    assert getattr(build_model(config.model, 4).settings, setting) == value
+
+
+def test_a_value_that_is_none_of_a_settings_is_told():
+    config = row_config("wrong_methods:Settable", "smoke", changes={"model.method.times": 3})
+    with pytest.raises(MatlibError, match="model.method.times is one of 1, 2, 4; got 3"):
+        build_model(config.model, 4)
+
+
+@pytest.mark.parametrize("line", ["import nosuchpackage", "def broken(:", "raise ValueError('no')"])
+def test_a_module_that_stops_while_it_is_imported_is_told_and_its_records_are_read(tmp_path, monkeypatch, line):
+    name = f"stops_{len(line)}"
+    (tmp_path / f"{name}.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MatlibError, match=f"the module {name} of model.architecture={name}:A cannot be imported: "):
+        method_class(f"{name}:A")
+    assert idle_settings(row_config(f"{name}:A", "smoke")) == set()
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -166,6 +196,13 @@ def test_what_a_method_gives_wrongly_is_told_before_an_epoch_is_over(data, tmp_p
     with pytest.raises(MatlibError, match=words):
         training.train(config, tmp_path)
     assert not (tmp_path / "resume.pt").exists()
+
+
+def test_what_has_no_vector_is_not_exported(tmp_path):
+    config = row_config("vpm", "smoke", changes={"model.weights": "none"})
+    with pytest.raises(MatlibError, match="VPM compares PartDescriptors"):
+        export_onnx(build_model(config.model, 4), config, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_its_vector_has_length_1_whatever_it_describes():

@@ -1,5 +1,8 @@
 """Methods with one mistake each, as users make them."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 from toy_methods import Largest
 
 from matlib.models import Method
@@ -13,6 +16,38 @@ class Alone(Largest):
 class Plain(Largest):
     class Settings:
         power = 1.0
+
+
+class Bare(Largest):
+    @dataclass(frozen=True)
+    class Settings:
+        power: float
+
+
+class Sized(Largest):
+    @dataclass(frozen=True)
+    class Settings:
+        sizes: tuple = (1, 2)
+
+
+class Spelled(Largest):
+    @dataclass(frozen=True)
+    class Settings:
+        power: int = "three"
+
+
+class Misread(Largest):
+    also_reads = frozenset({"model.widht"})
+
+
+class Settable(Largest):
+    """No mistake: what a command line reads as nothing, or as a number, are words here."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        pool: Literal["max", "none"] = "max"
+        file: str = ""
+        times: Literal[1, 2, 4] = 1
 
 
 class Word(Largest):

@@ -277,13 +277,14 @@ def test_what_true_joints_are_worth_stands_beside_what_motion_is(monkeypatch):
 
     def measured(claim, _):
         value = worth[claim.row]
-        return claims.Measured({m: Interval(value, value - 1, value + 1, 0.5) for m in claim.metrics}, "3", "town", None)
+        found = {metric: Interval(value, value - 1, value + 1, 0.5) for metric in claim.metrics}
+        return claims.Measured(found, "3", "town", None)
 
     monkeypatch.setattr(claims, "measure", measured)
     said = claims._located(pd.DataFrame())
     assert [said.index(f"{value:+.1f} ({value - 1:+.1f} to {value + 1:+.1f}) mAP") for value in (-2, 5, 1)] == sorted(
         said.index(f"{value:+.1f} ({value - 1:+.1f} to {value + 1:+.1f}) mAP") for value in (-2, 5, 1))
-    monkeypatch.setattr(claims, "measure", lambda claim, _: None if claim.row == "located_motion" else measured(claim, _))
+    monkeypatch.setattr(claims, "measure", lambda claim, _: measured(claim, _) if claim is not claims.LOCATED else None)
     assert claims._located(pd.DataFrame()) == ""
 
 

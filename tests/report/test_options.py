@@ -92,7 +92,8 @@ def test_every_reading_takes_a_step(name, reading, rng):
 #: Options of the model that leave its parameters as they are.
 SAME_NETWORK = {"model.norm_first", "model.decoder_target", "model.embed_sigmoid", "model.temperature",
                 "model.jacobian_bound", "model.external_jacobian", "model.map_activation", "model.part_pool",
-                "model.detach_trunk", "model.global_pool", "model.windows", "model.window", "model.outside", "model.pool_floor"}
+                "model.detach_trunk", "model.global_pool", "model.windows", "model.window", "model.outside",
+                "model.pool_floor"}
 LOSSES = {option.name for option in options.OPTIONS if option.name.startswith("loss.")}
 OF_A_STEP = SAME_NETWORK | LOSSES - {"loss.motion_warmup_epochs",  # which the training loop reads
                                      "loss.eq_statistics"}  # which the test reads

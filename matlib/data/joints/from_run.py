@@ -56,7 +56,7 @@ def find_points(model: nn.Module, samples: Sequence[Sample], config: RunConfig, 
 
     Raises MatlibError for a network without keypoints of its own, and for a damaged image.
     """
-    if config.model.architecture != "mat" or config.model.keypoints != "self":
+    if not getattr(model, "learns_keypoints", False):
         raise MatlibError(f"{config.name} finds no keypoints of its own: name a run of the full model, or of another "
                           "row with model.keypoints=self")
     size, found = (config.data.height, config.data.width), []

@@ -97,7 +97,7 @@ def test_a_threshold_leaves_out_points_that_are_nowhere_for_sure(people, model):
 def test_what_cannot_be_is_a_sentence(people, model, tmp_path):
     no_points = CONFIG.change({"model.keypoints": "external", "data.joints": "noisy"})
     with pytest.raises(MatlibError, match="finds no keypoints of its own"):
-        from_run.find_points(model, people.train, no_points)
+        from_run.find_points(build_model(no_points.model, 2), people.train, no_points)
     with pytest.raises(MatlibError, match="with --people"):
         from_run.write_points(people, model, CONFIG, dataclasses.replace(people, rendered=None))
     found = from_run.write_points(people, model, CONFIG, people)
