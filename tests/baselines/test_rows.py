@@ -53,7 +53,8 @@ def test_what_a_method_does_not_read_changes_nothing_that_it_describes(row):
 def test_rows_with_joints_say_where_they_come_from():
     given = {name: row.changes["data.joints"] for name, row in ROWS.items() if "data.joints" in row.changes}
     assert set(given) == {"pvpm", "pgfa", "horeid", "oonet", "joints_fine", "pvpm_truth", "pgfa_truth", "horeid_truth",
-                          "pvpm_own", "pgfa_own", "horeid_own", "pretrained_keypoints"}
+                          "pvpm_own", "pgfa_own", "horeid_own", "pretrained_keypoints", "following_noisy",
+                          "following_truth", "located_noisy", "located_truth"}
     sources = {"truth": "truth", "own": "cache"}
     assert all(sources.get(name.rpartition("_")[2], "noisy") == source for name, source in given.items())
 
