@@ -130,7 +130,7 @@ class LossConfig:
     anchor: Literal["keypoint", "centroid"] = "keypoint"
     eq_images: Literal["all", "one_per_id"] = "all"
     eq_mirror: Literal["none", "same", "pairs"] = "none"  # of half of the images: each part is found again, or its twin
-    eq_statistics: Literal["renewed", "kept"] = "renewed"  # what batch norm keeps for the test
+    eq_statistics: Literal["renewed", "kept"] = "renewed"  # batch norm's, by the bent images
     rf_registration: bool = True  # warp images in the frame of the feature map's cells, not of the image's corners
     tps_metric: Literal["l1", "euclidean"] = "l1"
     tps_points: Annotated[int, Range(2)] = 5
@@ -272,14 +272,15 @@ def _defaults(kind: type) -> Any:
     title = getattr(kind, "__qualname__", repr(kind))
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise MatlibError(f"{title} is no dataclass: write @dataclass(frozen=True) above it")
-    for name, of in _types(kind).items():
+    own = {field.name: _types(kind)[field.name] for field in dataclasses.fields(kind)}
+    for name, of in own.items():
         if of not in (bool, int, float, str) and get_origin(of) is not Literal:
             raise MatlibError(f"{title}.{name}, a setting, is of type {getattr(of, '__name__', of)}: it can be bool, "
                               "int, float, str, or a Literal of its values")
-    if missing := [own.name for own in dataclasses.fields(kind) if own.default is own.default_factory]:
+    if missing := [each.name for each in dataclasses.fields(kind) if each.default is each.default_factory]:
         raise MatlibError(f"{title} gives no default for {', '.join(missing)}: each setting needs one")
     default = kind()
-    for name in _types(kind):
+    for name in own:
         _convert(default, name, getattr(default, name), f"{title}.{name}")
     return default
 

@@ -52,7 +52,7 @@ def _module(name: str, architecture: str) -> ModuleType:
     try:
         return import_module(name)
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and name.startswith(error.name):
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise MatlibError(f"there is no module {name!r} for model.architecture={architecture}; start from the "
                               "folder that it lies in, or install it") from None
         raise MatlibError(f"the module {name} of model.architecture={architecture} cannot be imported: "

@@ -88,6 +88,9 @@ def load_network(run: Path | str, profile: str = "laptop", needs: str = "keypoin
                           "give it a run of another row, such as full")
     torch.manual_seed(config.seed)
     untrained = build_model(config.model, identities).eval()
+    if untrained.truth:
+        raise MatlibError(f"the network of the run {run} (row {config.name}) is given {' and '.join(untrained.truth)} "
+                          "beside the picture, which this page has not; give it a run of another row, such as full")
     return Network(model if trained else untrained, untrained, config, trained, Path(SHIPPED) in Path(run).parents)
 
 

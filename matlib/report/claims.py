@@ -285,9 +285,9 @@ def _found_by_motion(scores: pd.DataFrame) -> str:
 
 
 def _true_parts(frame: pd.DataFrame) -> str:
-    return _over_two(frame, TRUE_PARTS, TRUE_PARTS_OVER_MAT,
-                     "What parts could give: the baseline's trunk, pooled over the true visible parts, is {} from the "
-                     "baseline and {} from the full model{}. No method can have such parts from pictures.")
+    return _measured("What parts could give: the baseline's trunk, pooled over the true visible parts, is {} from the "
+                     "baseline and {} from the full model{}. No method can have such parts from pictures.",
+                     frame, TRUE_PARTS, TRUE_PARTS_OVER_MAT)
 
 
 def _following(frame: pd.DataFrame) -> str:
@@ -304,31 +304,26 @@ def _following(frame: pd.DataFrame) -> str:
 
 
 def _located(frame: pd.DataFrame) -> str:
-    found = [measure(claim, frame) for claim in (FOLLOWING_TRUE, LOCATED_TRUE, LOCATED)]
-    if not all(found):
-        return ""
-    there, bounded, motion = (f"{_ours(each)} ({each.scale})" for each in found)
-    return (f"What good keypoints are worth there: true joints, in place of keypoints that nothing teaches, {there}. "
-            f"Where keypoints bound the parts, and hidden parts are not compared, true joints are worth {bounded}, "
-            f"and motion {motion}.")
+    return _measured("What good keypoints are worth there: true joints, in place of keypoints that nothing teaches, "
+                     "{}. Where keypoints bound the parts, and hidden parts are not compared, true joints are worth {}, "
+                     "and motion {}{}.", frame, FOLLOWING_TRUE, LOCATED_TRUE, LOCATED)
 
 
 def _beyond(frame: pd.DataFrame) -> str:
-    return _over_two(frame, BEYOND, BEYOND_STRIPES,
-                     "What can be had of it without labels: part maps in windows around rows, pooled from the trunk's "
+    return _measured("What can be had of it without labels: part maps in windows around rows, pooled from the trunk's "
                      "map in cells of 4 pixels, are {} from the baseline, {} from plain stripes of such cells{}. "
-                     "The design is not the paper's.")
+                     "The design is not the paper's.", frame, BEYOND, BEYOND_STRIPES)
 
 
-def _over_two(frame: pd.DataFrame, one: Claim, other: Claim, words: str) -> str:
-    """The words with both differences, and with their scale, each with its own where they have two; empty where one
-    was not measured."""
-    found, beside = measure(one, frame), measure(other, frame)
-    if not found or not beside:
+def _measured(words: str, frame: pd.DataFrame, *claims: Claim) -> str:
+    """The words with the claims' differences, and with their scale, each with its own where they have several; empty
+    where one was not measured."""
+    found = [measure(claim, frame) for claim in claims]
+    if not all(found):
         return ""
-    if found.scale == beside.scale:
-        return words.format(_ours(found), _ours(beside), f" ({found.scale})")
-    return words.format(*(f"{_ours(each)} ({each.scale})" for each in (found, beside)), "")
+    if len({each.scale for each in found}) == 1:
+        return words.format(*map(_ours, found), f" ({found[0].scale})")
+    return words.format(*(f"{_ours(each)} ({each.scale})" for each in found), "")
 
 
 def _paper(claim: Claim) -> str:

@@ -169,12 +169,12 @@ def verdicts(found: pd.DataFrame) -> str:
 
 def told(found: Mapping[str, pd.DataFrame]) -> Markdown:
     """``verdicts`` of ``differences`` in the test that has most of the steps, as a page says them."""
-    test = _steadier(found)
+    test = _fullest(found)
     said = verdicts(found[test])
     return in_these_records(f"{_WHERE[test]}. {plain(said)}" if said else "no step has both its rows yet.")
 
 
-def _steadier(found: Mapping[str, pd.DataFrame | pd.Series]) -> str:
+def _fullest(found: Mapping[str, pd.DataFrame | pd.Series]) -> str:
     """Of ``TESTS`` the one that has most lines; of two, that in which every image asks: it has more queries."""
     return max(TESTS.values(), key=lambda test: (len(found[test]), test == EVERYONE))
 
@@ -186,7 +186,7 @@ def _that_were_run(found: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFra
 
 def forest(found: Mapping[str, pd.DataFrame], label: str, caption: str, of: str) -> Shown:
     """``differences`` as a figure of the book; see ``captions.figure``."""
-    test = _steadier(found)
+    test = _fullest(found)
     said = "; ".join(f"{name} {in_pairs(*row[1:4])}" for name, row in zip(found[test].index, found[test].itertuples()))
     said = said or "none yet"
     return captions.figure(figures.forest(_that_were_run(found), "points of mAP"), label,
@@ -198,7 +198,7 @@ def ladder(rows: Sequence[Row], frame: pd.DataFrame, label: str, caption: str, o
     """The mAP of rows in both tests, in their order, as a figure of the book."""
     tests = by_test(frame)
     found = {title: own.groupby("name")["mAP"].mean() for title, own in tests.items()}
-    test = _steadier({title: of[of.index.isin([row.name for row in rows])] for title, of in found.items()})
+    test = _fullest({title: of[of.index.isin([row.name for row in rows])] for title, of in found.items()})
     means = {row.label: found[test][row.name] for row in rows if row.name in found[test]}
     words = ", ".join(f"{mean:.0f} % for {name}" for name, mean in means.items()) or "not known"
     labels = {row.name: row.label for row in rows}
@@ -232,4 +232,3 @@ def told_ways(found: Mapping[str, pd.DataFrame]) -> Markdown:
             said.setdefault(words, []).append(f"{row.value:.0f} % ({row.low:.0f} to {row.high:.0f}) {_WHERE[test]}")
     lines = "; ".join(f"{plain(words)}: {', '.join(shares)}" for words, shares in said.items())
     return in_these_records(f"how much of the way in mAP. {lines}." if lines else "no way has all its rows yet.")
-

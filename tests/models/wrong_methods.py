@@ -1,7 +1,7 @@
 """Methods with one mistake each, as users make them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from toy_methods import Largest
 
@@ -48,6 +48,7 @@ class Settable(Largest):
         pool: Literal["max", "none"] = "max"
         file: str = ""
         times: Literal[1, 2, 4] = 1
+        shared: ClassVar[tuple[int, ...]] = (1, 2)
 
 
 class Word(Largest):

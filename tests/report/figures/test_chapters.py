@@ -195,3 +195,11 @@ def test_a_network_without_keypoints_of_its_own_is_given_those_of_its_training(t
     assert joints.shape == true.shape == (2, 17, 3)
     assert 0 < (joints - true)[..., :2].abs().median() < 0.2  # noisy
     assert chapters.training_truth(chapters.load_network(tmp_path / "nothing", "smoke"), data, data.train) == ()
+
+
+def test_a_network_that_is_given_joints_is_not_looked_at_without_them(monkeypatch, tmp_path):
+    config = row_config("following_truth", "smoke", changes={"model.weights": "none", "model.parts": 3})
+    monkeypatch.setattr(chapters, "find", lambda run: run)
+    monkeypatch.setattr(chapters, "load_model", lambda run: (build_model(config.model, 2), config))
+    with pytest.raises(MatlibError, match="given joints beside the picture, which this page has not"):
+        chapters.load_network(tmp_path, needs="parts")
