@@ -305,8 +305,8 @@ def _following(frame: pd.DataFrame) -> str:
 
 def _located(frame: pd.DataFrame) -> str:
     return _measured("What good keypoints are worth there: true joints, in place of keypoints that nothing teaches, "
-                     "{}. Where keypoints bound the parts, and hidden parts are not compared, true joints are worth {}, "
-                     "and motion {}{}.", frame, FOLLOWING_TRUE, LOCATED_TRUE, LOCATED)
+                     "{}. Where keypoints bound the parts, and hidden parts are not compared, true joints are worth "
+                     "{}, and motion {}{}.", frame, FOLLOWING_TRUE, LOCATED_TRUE, LOCATED)
 
 
 def _beyond(frame: pd.DataFrame) -> str:
